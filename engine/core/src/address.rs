@@ -1,0 +1,79 @@
+//! Addresses of systems: secret when written down, comparable when normalised.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// An address as the script gives it, templates substituted. It may hold a password, so that `Display` and `Debug` mask it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address(Arc<str>);
+
+impl Address {
+    /// Takes the text of an address.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The whole text, password included: for connecting, never for printing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The scheme: what stands before `://`, or the whole text (`kafka`) if there is none.
+    pub fn scheme(&self) -> &str {
+        self.0.split_once("://").map_or(&*self.0, |(scheme, _)| scheme)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((scheme, rest)) = self.0.split_once("://") else { return f.write_str(&self.0) };
+        let end = rest.rfind('@');
+        let Some(end) = end else { return f.write_str(&self.0) };
+        let (user, host) = (&rest[..end], &rest[end + 1..]);
+        match user.split_once(':') {
+            Some((user, _)) => write!(f, "{scheme}://{user}:***@{host}"),
+            None => write!(f, "{scheme}://{user}@{host}"),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// What makes two addresses the same place: normalised host, port, database and user, or a canonical path. Holds no password.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity(Arc<str>);
+
+impl Identity {
+    /// Takes the normalised text, which must not hold a password.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The normalised text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_prints_a_password() {
+        let address = Address::new("pgsql://user:se:cr@et@host:1/база");
+        assert_eq!(address.to_string(), "pgsql://user:***@host:1/база");
+        assert_eq!(format!("{address:?}"), "\"pgsql://user:***@host:1/база\"");
+        assert_eq!(Address::new("kafka").to_string(), "kafka");
+    }
+}

@@ -1,0 +1,271 @@
+//! The four seams: source, sink, service and claim. Actors meet foreign systems here and nowhere else.
+//!
+//! Futures are boxed and `Send`. A future that is dropped before its end leaves the session behind it in an unknown
+//! state: whoever implements a contract takes the session out of its owner before the first await, so that a dropped
+//! future closes it.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::{Address, Identity};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::error::SystemError;
+use crate::query::Statement;
+use crate::record::{Record, Records, Shape};
+use crate::schema::Schema;
+use crate::span::Span;
+use crate::value::Value;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How much a read may take, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Most bytes of all the records ([`Records::size`]); a source asks for fewer rows when their mean size would pass it.
+    pub bytes: usize,
+    /// Wait for rows that other sessions have locked instead of skipping them: set for the first read of every generation,
+    /// and for the reads that decide that a source is idle.
+    pub wait_for_locked: bool,
+}
+
+/// The answer of a read.
+pub enum Read {
+    /// Records, not empty, in order, and the right to make the read final.
+    Batch {
+        /// The records.
+        records: Records,
+        /// The open read.
+        claim: Box<dyn Claim>,
+    },
+    /// Nothing to read now.
+    Empty {
+        /// True if the read skipped nothing, so that the source is idle in truth.
+        complete: bool,
+    },
+}
+
+/// Reads batches from a queue, in order. Owned by one reader.
+pub trait Source: Send {
+    /// Reads the next batch behind all batches whose claims are still open. `parameters` are the values of the bound
+    /// statement's parameters now.
+    ///
+    /// # Errors
+    /// Any class; nothing is claimed then.
+    fn read<'a>(&'a mut self, limit: Limit, parameters: &'a [Value]) -> BoxFuture<'a, Result<Read, SystemError>>;
+}
+
+/// An open transaction (or its like) that owns its session: a read that is not yet final, or writes at a target.
+///
+/// Dropping a claim gives everything back without waiting: the session is closed. One statement at a time. A claim on which
+/// a statement failed is poisoned: `commit` is an error then, for some systems answer such a commit with success.
+pub trait Claim: Send {
+    /// The place of the claim's transaction; statements for the same place join it.
+    fn identity(&self) -> &Identity;
+
+    /// Runs the statement once for each parameter record, in their order, in bulk where the system can.
+    ///
+    /// # Errors
+    /// `Rejected` with `SystemError::record` set where a record is refused; other classes. The claim is poisoned then.
+    fn execute<'a>(
+        &'a mut self,
+        statement: &'a Arc<Statement>,
+        parameters: &'a [Record],
+    ) -> BoxFuture<'a, Result<Answer, SystemError>>;
+
+    /// Makes everything final.
+    ///
+    /// # Errors
+    /// Nothing is final then, as far as can be known: a connection lost in the midst of a commit may hide a success.
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>>;
+
+    /// Gives everything back, and waits until the system has done so.
+    ///
+    /// # Errors
+    /// The session is closed then, and the system gives back by itself.
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>>;
+}
+
+/// The answer of a statement.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Shape of the rows.
+    pub shape: Arc<Shape>,
+    /// One group of rows for each parameter record, in their order; empty groups for statements that return none.
+    pub groups: Vec<Vec<Record>>,
+}
+
+/// The proof that every record given to a sink is durable there: all acknowledgements, all confirms, 2xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Number of records.
+    pub records: usize,
+}
+
+/// Delivers messages to a broker. Owned by one producer. Writes to databases do not come here: they go through the claim of
+/// their address (ADR 0002).
+pub trait Sink: Send {
+    /// Hands the records over, in order, and answers with the future of the receipt. Records have the columns of the
+    /// [`MessageSpec`]. Dropping the receipt's future means that the batch is given up.
+    ///
+    /// # Errors
+    /// Any class. After an error (of either future) the sink is dropped and opened anew.
+    #[allow(clippy::type_complexity, reason = "one future within the other is what the contract says")]
+    fn deliver(
+        &mut self,
+        records: Vec<Record>,
+    ) -> BoxFuture<'_, Result<BoxFuture<'static, Result<Receipt, SystemError>>, SystemError>>;
+}
+
+/// A database: answers statements, opens transactions and sources. Shared by all that name its address; pooled and capped.
+pub trait Service: Send + Sync {
+    /// The normalised address.
+    fn identity(&self) -> &Identity;
+
+    /// Looks the tables up in the catalog. An unknown one is no error here.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured` if the database cannot be asked.
+    fn describe<'a>(&'a self, tables: &'a [Arc<str>]) -> BoxFuture<'a, Result<Schema, SystemError>>;
+
+    /// Throws away what the catalog remembers, after the database said that a name is unknown.
+    fn forget(&self);
+
+    /// Runs a statement outside any transaction, once for each parameter record.
+    ///
+    /// # Errors
+    /// Any class.
+    fn execute<'a>(
+        &'a self,
+        statement: &'a Arc<Statement>,
+        parameters: &'a [Record],
+    ) -> BoxFuture<'a, Result<Answer, SystemError>>;
+
+    /// Opens a transaction.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured`.
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Claim>, SystemError>>;
+
+    /// Makes a source of a bound `CONSUME`. Connects at the first read.
+    ///
+    /// # Errors
+    /// `Misconfigured` if this database cannot be such a source.
+    fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError>;
+
+    /// The text of the statement in the database's own language, for people.
+    ///
+    /// # Errors
+    /// `Misconfigured` if the database cannot express it.
+    fn text(&self, statement: &Statement) -> Result<String, SystemError>;
+}
+
+/// What a source is made of.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    /// A bound `Body::Drain`.
+    pub statement: Arc<Statement>,
+    /// Name of the session at the server: host and script, by which a later generation knows its predecessor.
+    pub session_name: Arc<str>,
+    /// Open claims at one time.
+    pub permits: usize,
+}
+
+/// What a message sink is made of: a `PRODUCE` with its options evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageSpec {
+    /// Address: `kafka`, `amqp://…`.
+    pub address: Address,
+    /// Connection options as written, values evaluated.
+    pub options: Vec<(Arc<str>, Value)>,
+    /// Columns of the records: the message options (`Key`, `Value`, `Topic`, …) in written order.
+    pub columns: Arc<Shape>,
+}
+
+/// An option as a script writes it.
+#[derive(Clone, Debug)]
+pub struct OptionUse {
+    /// The name as written.
+    pub name: Arc<str>,
+    /// Where the name stands.
+    pub span: Span,
+    /// The value if it is a literal.
+    pub literal: Option<Value>,
+    /// True in the `SELECT` list (of the message), false in `WITH` (of the connection).
+    pub of_message: bool,
+}
+
+/// How a system is used in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// `USE`
+    Database,
+    /// `PRODUCE`
+    Sink,
+    /// `CONSUME 'uri'`
+    BrokerSource,
+}
+
+/// A kind of system: one folder of `adapters`, one line in its registry.
+#[derive(Clone, Copy)]
+pub struct Connector {
+    /// The system's noun: `pgsql`, `kafka`.
+    pub name: &'static str,
+    /// Schemes of addresses, each unique in the registry.
+    pub schemes: &'static [&'static str],
+    /// Opens the database at an address; does not connect yet. `None` if the system is no database.
+    pub service: Option<fn(&Address, &Environment) -> Result<Arc<dyn Service>, SystemError>>,
+    /// Opens a sink for one pipeline; connects at the first batch. `None` if the system takes no messages.
+    pub sink: Option<fn(&MessageSpec, &Environment) -> Result<Box<dyn Sink>, SystemError>>,
+    /// Checks the options of a statement without connecting: unknown names, wrong values, missing ones.
+    pub check: fn(Usage, Span, &[OptionUse]) -> Vec<Diagnostic>,
+}
+
+/// What connectors know of the node.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Where relative paths start.
+    pub root: PathBuf,
+    /// Time-out of one statement.
+    pub command_timeout: Duration,
+    /// Name of this host and script, for the sessions' names at the servers.
+    pub session_name: Arc<str>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self { root: PathBuf::from("."), command_timeout: Duration::from_secs(30), session_name: "dajet".into() }
+    }
+}
+
+/// The connectors of a node.
+#[derive(Clone)]
+pub struct Connectors {
+    list: Arc<[Connector]>,
+}
+
+impl Connectors {
+    /// Takes the registry's list.
+    pub fn new(list: impl IntoIterator<Item = Connector>) -> Self {
+        Self { list: list.into_iter().collect() }
+    }
+
+    /// Finds the connector of an address.
+    ///
+    /// # Errors
+    /// `Misconfigured` with the nearest scheme.
+    pub fn find(&self, address: &Address) -> Result<&Connector, SystemError> {
+        let scheme = address.scheme();
+        self.list.iter().find(|c| c.schemes.contains(&scheme)).ok_or_else(|| {
+            let schemes = self.list.iter().flat_map(|c| c.schemes.iter().copied());
+            let error = SystemError::misconfigured("E_URI", format!("unknown kind of address \"{address}\""));
+            match nearest(scheme, schemes) {
+                Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+                None => error,
+            }
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! The nouns and the contracts of DaJet Stream: values, records, queries, spans, diagnostics and the traits where the
+//! engine meets the outside. No I/O, no runtime, no clock.
+#![deny(missing_docs)]
+
+pub mod address;
+pub mod contract;
+pub mod decimal;
+pub mod diagnostic;
+pub mod error;
+pub mod query;
+pub mod record;
+pub mod schema;
+pub mod span;
+pub mod value;
+
+pub use address::{Address, Identity};
+pub use contract::{
+    Answer, BoxFuture, Claim, Connector, Connectors, Environment, Limit, MessageSpec, Read, Receipt, Service, Sink,
+    Source, SourceSpec,
+};
+pub use decimal::Decimal;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use error::{ErrorClass, SystemError};
+pub use record::{Record, Records, Shape};
+pub use schema::{Column, DataType, PhysicalColumn, Schema, Table, TableKey};
+pub use span::Span;
+pub use value::{Entity, Object, Value};

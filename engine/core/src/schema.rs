@@ -1,0 +1,154 @@
+//! What the schema catalog answers: logical tables and columns, their physical names, types, keys and nullability.
+
+use std::sync::Arc;
+
+/// The logical type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataType {
+    /// `boolean`
+    Boolean,
+    /// A whole number of at most 64 bits.
+    Integer,
+    /// An exact decimal.
+    Decimal,
+    /// A date and time without a zone.
+    DateTime,
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
+    /// A uuid.
+    Uuid,
+    /// A reference; the code is that of its only type, or 0 where the type code is stored beside it.
+    Entity(i32),
+    /// A tagged value in several physical columns.
+    Union,
+}
+
+/// The role of a physical column within a logical one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnRole {
+    /// The whole value.
+    Value,
+    /// The tag of a union (`_TYPE`).
+    Tag,
+    /// The boolean of a union (`_L`).
+    Boolean,
+    /// The number of a union (`_N`).
+    Number,
+    /// The date and time of a union (`_T`).
+    DateTime,
+    /// The text of a union (`_S`).
+    Text,
+    /// The type code of a reference, 4 bytes big-endian (`_RTRef`, `TRef`).
+    TypeCode,
+    /// The 16 bytes of a reference (`_RRRef`, `RRef`).
+    Reference,
+}
+
+/// A column of the database itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhysicalColumn {
+    /// The name as it must reach the server; the dialect quotes it.
+    pub name: Arc<str>,
+    /// What it holds of the logical column.
+    pub role: ColumnRole,
+    /// The database's own type, as it writes it: `character varying(10)`, `bytea`.
+    pub type_name: Arc<str>,
+    /// True if NULL may stand in it.
+    pub nullable: bool,
+    /// True if the database fills it by itself and refuses a value (generated, `GENERATED ALWAYS`).
+    pub generated: bool,
+}
+
+/// A logical column: one physical column, or several for references of many types and unions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The logical name.
+    pub name: Arc<str>,
+    /// The logical type.
+    pub data_type: DataType,
+    /// The physical columns, at least one.
+    pub parts: Vec<PhysicalColumn>,
+}
+
+impl Column {
+    /// The only physical column, if there is just one.
+    pub fn single(&self) -> Option<&PhysicalColumn> {
+        match self.parts.as_slice() {
+            [part] => Some(part),
+            _ => None,
+        }
+    }
+
+    /// True if NULL may stand in one of its physical columns.
+    pub fn nullable(&self) -> bool {
+        self.parts.iter().any(|part| part.nullable)
+    }
+}
+
+/// How the rows of a table are told apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableKey {
+    /// Physical names of the columns of a primary key or of a unique index without nullable columns.
+    Columns(Vec<Arc<str>>),
+    /// No key: the database's own row address (`ctid`, `rowid`).
+    RowAddress,
+}
+
+/// How a table's columns that an INSERT does not name are filled (language reference, section 14, ruling 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defaults {
+    /// A plain table: left to the database.
+    Database,
+    /// A table of a mapping file or of 1C metadata: the empty value of the type.
+    EmptyValue,
+}
+
+/// A logical table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The logical name: `РегистрСведений.ИсходящиеСообщения`, `orders`, `public.orders`.
+    pub name: Arc<str>,
+    /// Physical name, schema first if there is one; the dialect quotes each part.
+    pub physical: Vec<Arc<str>>,
+    /// The columns in the order of the database.
+    pub columns: Vec<Column>,
+    /// The key.
+    pub key: TableKey,
+    /// What fills the columns that an INSERT does not name.
+    pub defaults: Defaults,
+}
+
+impl Table {
+    /// Finds a column: exact match first, else the only one that matches without regard to case.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        find(&self.columns, name, |c| &c.name)
+    }
+}
+
+/// The tables that a statement names, as far as the catalog knows them.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    /// One entry for each name asked for, in order: the name as asked, and the table, if it is known.
+    pub tables: Vec<(Arc<str>, Option<Arc<Table>>)>,
+    /// Names of tables near to the unknown ones, for "did you mean".
+    pub suggestions: Vec<Arc<str>>,
+}
+
+impl Schema {
+    /// Returns the table that was asked for by exactly this name.
+    pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.iter().find(|(n, _)| &**n == name).and_then(|(_, table)| table.as_ref())
+    }
+}
+
+/// Finds by name: exact match first, else the only one that matches without regard to case.
+pub fn find<'a, T>(items: &'a [T], name: &str, name_of: impl Fn(&T) -> &str) -> Option<&'a T> {
+    if let Some(item) = items.iter().find(|item| name_of(item) == name) {
+        return Some(item);
+    }
+    let lower = name.to_lowercase();
+    let mut matches = items.iter().filter(|item| name_of(item).to_lowercase() == lower);
+    matches.next().filter(|_| matches.next().is_none())
+}

@@ -1,0 +1,159 @@
+//! The machine that runs a program of a plan. Synchronous and pure: it asks for what it needs by a [`Step`] and gets it by
+//! the next [`Resume`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dajet_core::query::Statement;
+use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Span, Value};
+use jiff::civil::DateTime;
+
+use crate::plan::{PipelineId, ProgramId, StatementId};
+
+/// Number of a sink that a machine has opened, an index of its table of [`SinkSpec`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkId(pub u32);
+
+/// What the machine asks for.
+#[derive(Debug)]
+pub enum Step {
+    /// The schema of these tables at this address, for binding a statement: [`Resume::Schema`].
+    Bind {
+        /// The database.
+        address: Address,
+        /// The statement that is bound, for its place in messages.
+        statement: StatementId,
+        /// Logical names of the tables.
+        tables: Vec<Arc<str>>,
+    },
+    /// The answer of a bound statement: [`Resume::Answer`].
+    Call {
+        /// The database.
+        address: Address,
+        /// The statement.
+        statement: StatementId,
+        /// Its bound form.
+        bound: Arc<Statement>,
+        /// The values of its parameters.
+        parameters: Record,
+    },
+    /// A record for a sink, in order; no answer: [`Resume::Continue`].
+    Emit(SinkId, Record),
+    /// Delivery of all that was emitted outside of sources: [`Resume::Continue`] after the receipts.
+    Flush,
+    /// A pipeline or parallel loop: [`Resume::Ended`] when it has ended.
+    Run(Run),
+    /// BREAK or RETURN out of the source: the batch is given back, the pipeline ends. The machine is not resumed.
+    Leave {
+        /// The value of RETURN; `None` for BREAK.
+        returned: Option<Value>,
+    },
+    /// A line for the author: [`Resume::Continue`].
+    Print(String),
+    /// A pause: [`Resume::Continue`] afterwards.
+    Sleep(Duration),
+    /// The budget of operations is spent; others may run: [`Resume::Continue`].
+    Yield,
+    /// The record, or the program, is finished. A body is resumed by the next [`Resume::Record`].
+    Done {
+        /// The value of RETURN in a root program.
+        returned: Option<Value>,
+    },
+}
+
+/// What [`Step::Run`] wants to be run.
+#[derive(Debug)]
+pub enum Run {
+    /// A pipeline: its source drains until it is stopped or left.
+    Pipeline {
+        /// Which one.
+        pipeline: PipelineId,
+        /// The database of the source.
+        address: Address,
+        /// A copy of the variables.
+        variables: Variables,
+    },
+    /// `FOR … MAXDOP n`: each iteration is a machine of its own over `program`, started with its copy of the variables.
+    Loop {
+        /// The body.
+        program: ProgramId,
+        /// One copy of the variables for each iteration, in order.
+        iterations: Vec<Variables>,
+        /// Most iterations at one time, at least 1.
+        parallel: usize,
+    },
+}
+
+/// How a [`Run`] ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// All iterations are done, or the source was left by BREAK: go on behind the block.
+    Done,
+    /// RETURN inside: the script ends with the value.
+    Returned(Value),
+    /// The run was asked to stop, or was idle with `--until-idle`: what follows a source is not run.
+    Stopped,
+}
+
+/// The time, as NOW and UTC show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Local time of the node.
+    pub local: DateTime,
+    /// UTC.
+    pub utc: DateTime,
+}
+
+/// What the machine gets.
+#[derive(Debug)]
+pub enum Resume {
+    /// Start of a root program or an iteration.
+    Start(Clock),
+    /// The next record of the batch: start of a body.
+    Record(Record, Clock),
+    /// Answers [`Step::Bind`].
+    Schema(Schema),
+    /// Answers [`Step::Call`].
+    Answer(Answer),
+    /// Answers [`Step::Run`].
+    Ended(Ended),
+    /// Go on.
+    Continue,
+}
+
+/// A sink as a machine has opened it: a statement with its address and options evaluated.
+#[derive(Clone, Debug)]
+pub enum SinkSpec {
+    /// `PRODUCE`: messages for a broker.
+    Messages {
+        /// The statement.
+        statement: StatementId,
+        /// The connection and the columns of its records.
+        spec: MessageSpec,
+    },
+    /// `INSERT` and its like: parameter records of a bound statement.
+    Rows {
+        /// The statement.
+        statement: StatementId,
+        /// The database.
+        address: Address,
+        /// The bound form.
+        bound: Arc<Statement>,
+    },
+}
+
+/// A mistake at run time, with its place.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct ScriptError {
+    /// `E_TYPE`, `E_ARITH`, `E_URI`, `E_BIND`, `E_THROW`, …
+    pub code: &'static str,
+    /// What happened: lower case, no final period.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// A full sentence that says what to do.
+    pub hint: Option<String>,
+    /// `Rejected` for values, `Misconfigured` for names.
+    pub class: ErrorClass,
+}
