@@ -15,10 +15,10 @@ pub mod value;
 
 pub use address::{Address, Identity};
 pub use contract::{
-    Answer, BoxFuture, Claim, Connector, Connectors, Environment, Limit, MessageSpec, Read, Receipt, Service, Sink,
-    Source, SourceSpec,
+    Answer, BoxFuture, Claim, Connector, Connectors, Environment, Limit, MessageSpec, Read,
+    Receipt, Service, Sink, Source, SourceSpec,
 };
-pub use decimal::Decimal;
+pub use decimal::{ArithmeticError, Decimal, DecimalParseError};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use error::{ErrorClass, SystemError};
 pub use record::{Record, Records, Shape};
