@@ -20,15 +20,21 @@ impl Address {
 
     /// The scheme: what stands before `://`, or the whole text (`kafka`) if there is none.
     pub fn scheme(&self) -> &str {
-        self.0.split_once("://").map_or(&*self.0, |(scheme, _)| scheme)
+        self.0
+            .split_once("://")
+            .map_or(&*self.0, |(scheme, _)| scheme)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return f.write_str(&self.0) };
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return f.write_str(&self.0);
+        };
         let end = rest.rfind('@');
-        let Some(end) = end else { return f.write_str(&self.0) };
+        let Some(end) = end else {
+            return f.write_str(&self.0);
+        };
         let (user, host) = (&rest[..end], &rest[end + 1..]);
         match user.split_once(':') {
             Some((user, _)) => write!(f, "{scheme}://{user}:***@{host}"),

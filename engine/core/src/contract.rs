@@ -55,7 +55,11 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Any class; nothing is claimed then.
-    fn read<'a>(&'a mut self, limit: Limit, parameters: &'a [Value]) -> BoxFuture<'a, Result<Read, SystemError>>;
+    fn read<'a>(
+        &'a mut self,
+        limit: Limit,
+        parameters: &'a [Value],
+    ) -> BoxFuture<'a, Result<Read, SystemError>>;
 }
 
 /// An open transaction (or its like) that owns its session: a read that is not yet final, or writes at a target.
@@ -113,7 +117,10 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// Any class. After an error (of either future) the sink is dropped and opened anew.
-    #[allow(clippy::type_complexity, reason = "one future within the other is what the contract says")]
+    #[allow(
+        clippy::type_complexity,
+        reason = "one future within the other is what the contract says"
+    )]
     fn deliver(
         &mut self,
         records: Vec<Record>,
@@ -129,7 +136,8 @@ pub trait Service: Send + Sync {
     ///
     /// # Errors
     /// `Transient` or `Misconfigured` if the database cannot be asked.
-    fn describe<'a>(&'a self, tables: &'a [Arc<str>]) -> BoxFuture<'a, Result<Schema, SystemError>>;
+    fn describe<'a>(&'a self, tables: &'a [Arc<str>])
+    -> BoxFuture<'a, Result<Schema, SystemError>>;
 
     /// Throws away what the catalog remembers, after the database said that a name is unknown.
     fn forget(&self);
@@ -237,7 +245,11 @@ pub struct Environment {
 
 impl Default for Environment {
     fn default() -> Self {
-        Self { root: PathBuf::from("."), command_timeout: Duration::from_secs(30), session_name: "dajet".into() }
+        Self {
+            root: PathBuf::from("."),
+            command_timeout: Duration::from_secs(30),
+            session_name: "dajet".into(),
+        }
     }
 }
 
@@ -250,7 +262,9 @@ pub struct Connectors {
 impl Connectors {
     /// Takes the registry's list.
     pub fn new(list: impl IntoIterator<Item = Connector>) -> Self {
-        Self { list: list.into_iter().collect() }
+        Self {
+            list: list.into_iter().collect(),
+        }
     }
 
     /// Finds the connector of an address.
@@ -259,13 +273,19 @@ impl Connectors {
     /// `Misconfigured` with the nearest scheme.
     pub fn find(&self, address: &Address) -> Result<&Connector, SystemError> {
         let scheme = address.scheme();
-        self.list.iter().find(|c| c.schemes.contains(&scheme)).ok_or_else(|| {
-            let schemes = self.list.iter().flat_map(|c| c.schemes.iter().copied());
-            let error = SystemError::misconfigured("E_URI", format!("unknown kind of address \"{address}\""));
-            match nearest(scheme, schemes) {
-                Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-                None => error,
-            }
-        })
+        self.list
+            .iter()
+            .find(|c| c.schemes.contains(&scheme))
+            .ok_or_else(|| {
+                let schemes = self.list.iter().flat_map(|c| c.schemes.iter().copied());
+                let error = SystemError::misconfigured(
+                    "E_URI",
+                    format!("unknown kind of address \"{address}\""),
+                );
+                match nearest(scheme, schemes) {
+                    Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+                    None => error,
+                }
+            })
     }
 }

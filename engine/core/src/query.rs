@@ -21,7 +21,11 @@ impl Statement {
     /// Makes a statement with a fresh id.
     pub fn new(parameters: usize, body: Body) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), parameters, body })
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            parameters,
+            body,
+        })
     }
 
     /// True if the statement changes something.

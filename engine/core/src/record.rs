@@ -14,7 +14,9 @@ pub struct Shape {
 impl Shape {
     /// Makes a shape of these names.
     pub fn new<N: Into<Arc<str>>>(names: impl IntoIterator<Item = N>) -> Arc<Self> {
-        Arc::new(Self { names: names.into_iter().map(Into::into).collect() })
+        Arc::new(Self {
+            names: names.into_iter().map(Into::into).collect(),
+        })
     }
 
     /// Finds a column by its exact name.

@@ -139,7 +139,10 @@ pub struct Schema {
 impl Schema {
     /// Returns the table that was asked for by exactly this name.
     pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
-        self.tables.iter().find(|(n, _)| &**n == name).and_then(|(_, table)| table.as_ref())
+        self.tables
+            .iter()
+            .find(|(n, _)| &**n == name)
+            .and_then(|(_, table)| table.as_ref())
     }
 }
 
@@ -149,6 +152,8 @@ pub fn find<'a, T>(items: &'a [T], name: &str, name_of: impl Fn(&T) -> &str) -> 
         return Some(item);
     }
     let lower = name.to_lowercase();
-    let mut matches = items.iter().filter(|item| name_of(item).to_lowercase() == lower);
+    let mut matches = items
+        .iter()
+        .filter(|item| name_of(item).to_lowercase() == lower);
     matches.next().filter(|_| matches.next().is_none())
 }

@@ -86,7 +86,11 @@ impl Value {
         16 + match self {
             Value::Text(text) => text.len(),
             Value::Binary(bytes) => bytes.len(),
-            Value::Object(object) => object.members.iter().map(|(name, v)| name.len() + v.size()).sum(),
+            Value::Object(object) => object
+                .members
+                .iter()
+                .map(|(name, v)| name.len() + v.size())
+                .sum(),
             Value::Array(items) => items.iter().map(Value::size).sum(),
             _ => 0,
         }
