@@ -14,7 +14,7 @@ use crate::address::{Address, Identity};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::error::SystemError;
 use crate::query::Statement;
-use crate::record::{Record, Records, Shape};
+use crate::record::{OrderKeys, Record, Records, Shape};
 use crate::schema::Schema;
 use crate::span::Span;
 use crate::value::Value;
@@ -38,6 +38,8 @@ pub enum Read {
     Batch {
         /// The records.
         records: Records,
+        /// The ORDER BY values of each record, selected by the script or not: error messages name a record by them.
+        keys: OrderKeys,
         /// The open read.
         claim: Box<dyn Claim>,
     },

@@ -21,7 +21,7 @@ pub use contract::{
 pub use decimal::{ArithmeticError, Decimal, DecimalParseError};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use error::{ErrorClass, SystemError};
-pub use record::{Record, Records, Shape};
+pub use record::{OrderKeys, Record, Records, Shape};
 pub use schema::{Column, DataType, PhysicalColumn, Schema, Table, TableKey};
 pub use span::Span;
 pub use value::{Entity, Object, Value};

@@ -43,3 +43,36 @@ impl Records {
         self.rows.iter().flatten().map(Value::size).sum()
     }
 }
+
+/// The ORDER BY values of the records of a batch. A refused record is named by them (`НомерСообщения = 57`): the Transformer
+/// keeps them with the batch, notes for each emitted record the source record that it came from, and so the Producer and the
+/// Committer can translate `SystemError::record` (an index of emitted records) into the row of the queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrderKeys {
+    /// Logical names of the ORDER BY columns, in order; empty if the source has no order.
+    pub shape: Arc<Shape>,
+    /// The values, record after record: `shape.names.len()` for each.
+    pub values: Vec<Value>,
+}
+
+impl OrderKeys {
+    /// Names the record at `index`: `НомерСообщения = 57, Код = a`; `None` without order or behind the end.
+    /// Long texts are cut.
+    pub fn describe(&self, index: usize) -> Option<String> {
+        let width = self.shape.names.len();
+        let values = self.values.get(index.checked_mul(width)?..)?.get(..width)?;
+        let pairs = self.shape.names.iter().zip(values).map(|(name, value)| {
+            let text = match value {
+                Value::Integer(number) => number.to_string(),
+                Value::Decimal(number) => number.to_string(),
+                Value::DateTime(time) => time.to_string(),
+                Value::Uuid(uuid) => uuid.to_string(),
+                Value::Entity(entity) => format!("{{{}:{}}}", entity.code, entity.uuid),
+                Value::Text(text) => text.chars().take(100).collect(),
+                other => other.type_name().to_owned(),
+            };
+            format!("{name} = {text}")
+        });
+        Some(pairs.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    }
+}
