@@ -7,9 +7,11 @@ pub mod contract;
 pub mod decimal;
 pub mod diagnostic;
 pub mod error;
+pub mod options;
 pub mod query;
 pub mod record;
 pub mod schema;
+pub mod secret;
 pub mod span;
 pub mod value;
 
@@ -23,5 +25,6 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use error::{ErrorClass, SystemError};
 pub use record::{OrderKeys, Record, Records, Shape};
 pub use schema::{Column, DataType, PhysicalColumn, Schema, Table, TableKey};
+pub use secret::Secret;
 pub use span::Span;
 pub use value::{Entity, Object, Value};
