@@ -1,0 +1,10 @@
+//! Connectors to foreign systems: one folder for each, one line in [`registry`].
+//!
+//! An adapter never names an actor and never sees syntax: databases receive `core::query`, brokers records.
+
+mod mapping;
+
+pub mod kafka;
+pub mod pgsql;
+pub mod registry;
+pub mod sqlite;

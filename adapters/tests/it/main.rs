@@ -1,0 +1,3 @@
+//! The adapters against real servers; addresses come from the environment.
+
+mod pgsql;
