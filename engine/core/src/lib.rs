@@ -27,4 +27,4 @@ pub use record::{OrderKeys, Record, Records, Shape};
 pub use schema::{Column, DataType, PhysicalColumn, Schema, Table, TableKey};
 pub use secret::Secret;
 pub use span::Span;
-pub use value::{Entity, Object, Value};
+pub use value::{Entity, JsonError, Object, Value};

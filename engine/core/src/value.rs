@@ -9,6 +9,12 @@ use uuid::Uuid;
 
 use crate::Decimal;
 
+mod json;
+mod text;
+
+pub use json::JsonError;
+pub use text::{datetime_to_json, parse_datetime, parse_entity, parse_uuid};
+
 /// A reference of a 1C infobase: type code and uuid (database form).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Entity {
