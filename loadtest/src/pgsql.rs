@@ -1,0 +1,122 @@
+//! PostgreSQL as the load generator and the oracle need it: fill a queue, read a target back.
+
+use anyhow::{Context, Result, bail};
+use tokio_postgres::{Client, NoTls};
+
+/// A server and how to reach its databases.
+#[derive(Clone)]
+pub struct Server {
+    /// `user:password@host:port`
+    authority: String,
+}
+
+/// The names of the queue table and its columns; Cyrillic on purpose.
+pub const QUEUE: &str = r#""ИсходящиеСообщения""#;
+
+impl Server {
+    /// Takes the address of the environment variable `DAJET_TEST_PGSQL`.
+    pub fn from_environment() -> Result<Self> {
+        let address = std::env::var("DAJET_TEST_PGSQL")
+            .context("DAJET_TEST_PGSQL is not set (pgsql://user:password@host:port/database)")?;
+        let rest = address
+            .strip_prefix("pgsql://")
+            .context("DAJET_TEST_PGSQL must begin with pgsql://")?;
+        let (authority, _) = rest
+            .rsplit_once('/')
+            .context("DAJET_TEST_PGSQL names no database")?;
+        Ok(Self {
+            authority: authority.to_owned(),
+        })
+    }
+
+    /// The address of a database for a script.
+    pub fn address(&self, database: &str) -> String {
+        format!("pgsql://{}/{database}", self.authority)
+    }
+
+    /// Connects to a database; the connection is driven by a task of its own.
+    pub async fn connect(&self, database: &str) -> Result<Client> {
+        let (client, connection) =
+            tokio_postgres::connect(&format!("postgres://{}/{database}", self.authority), NoTls)
+                .await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Makes an empty database, replacing one of the same name.
+    pub async fn create_database(&self, database: &str) -> Result<()> {
+        let client = self.connect("postgres").await?;
+        client
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))
+            .await?;
+        client
+            .batch_execute(&format!("CREATE DATABASE {database}"))
+            .await?;
+        Ok(())
+    }
+
+    /// Removes a database.
+    pub async fn drop_database(&self, database: &str) -> Result<()> {
+        let client = self.connect("postgres").await?;
+        client
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))
+            .await?;
+        Ok(())
+    }
+}
+
+/// Makes the queue table and fills it with the keys `1..=rows`, bodies of `bytes` characters.
+pub async fn fill_queue(client: &Client, rows: u64, bytes: usize) -> Result<()> {
+    client
+        .batch_execute(&format!(
+            r#"DROP TABLE IF EXISTS {QUEUE};
+            CREATE TABLE {QUEUE} ("НомерСообщения" bigint PRIMARY KEY, "ТипСообщения" text NOT NULL, "ТелоСообщения" text NOT NULL);
+            INSERT INTO {QUEUE} SELECT n, 'заказ', rpad('{{"n":' || n || ',"text":"', {bytes}, 'x') FROM generate_series(1, {rows}) n;
+            ANALYZE {QUEUE}; CHECKPOINT;"#
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Makes an empty target; `seq` is filled by the database in the order of insertion.
+pub async fn create_target(client: &Client) -> Result<()> {
+    client
+        .batch_execute(
+            r#"DROP TABLE IF EXISTS "ВходящиеСообщения";
+            CREATE TABLE "ВходящиеСообщения" (seq bigserial PRIMARY KEY, "Номер" bigint NOT NULL, "Тип" text NOT NULL, "Тело" text NOT NULL)"#,
+        )
+        .await?;
+    Ok(())
+}
+
+/// The keys of the target in the order of insertion.
+pub async fn read_target(client: &Client) -> Result<Vec<u64>> {
+    let rows = client
+        .query(
+            r#"SELECT "Номер" FROM "ВходящиеСообщения" ORDER BY seq"#,
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| u64::try_from(row.get::<_, i64>(0)).context("negative key"))
+        .collect()
+}
+
+/// Rows that the queue still holds.
+pub async fn count_queue(client: &Client) -> Result<u64> {
+    let row = client
+        .query_one(&format!("SELECT count(*) FROM {QUEUE}"), &[])
+        .await?;
+    Ok(row.get::<_, i64>(0) as u64)
+}
+
+/// Tries `connect` until the server answers, at most about 30 s: for the time behind a restart.
+pub async fn connect_patiently(server: &Server, database: &str) -> Result<Client> {
+    for _ in 0..150 {
+        if let Ok(client) = server.connect(database).await {
+            return Ok(client);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    bail!("the database \"{database}\" cannot be reached")
+}
