@@ -9,6 +9,7 @@ mod pgsql;
 mod report;
 mod scenario;
 mod sqlite;
+mod tamper;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -88,6 +89,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Spoil what an exact drain delivered: the oracle must see it
+    Tamper,
     /// Kafka is down while PostgreSQL is a target too
     BrokerDown {
         /// Rows of the queue
@@ -172,6 +175,7 @@ async fn run(command: Command) -> Result<bool> {
             }
             Ok(passes)
         }
+        Command::Tamper => tamper::check().await,
         Command::BrokerDown { rows } => {
             Ok(all_pass("broker down", &faults::broker_down(rows).await?))
         }
