@@ -1,0 +1,153 @@
+//! `dajet check`: all mistakes that can be found without running a script.
+
+use std::path::PathBuf;
+
+use dajet_actors::Services;
+use dajet_core::{Address, Diagnostic, ErrorClass, SystemError};
+use dajet_lang::{Plan, StatementId, StatementKind};
+
+use crate::compile::{Compiled, compile, has_error};
+use crate::config::Settings;
+use crate::error::{Exit, HostError};
+use crate::host;
+use crate::render::{self, Report};
+use crate::screen::Screen;
+use crate::scripts;
+
+/// What is checked and how it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Ask the databases too.
+    pub connect: bool,
+    /// As a JSON array.
+    pub json: bool,
+}
+
+/// Checks the scripts and shows what it finds.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn check(
+    paths: &[PathBuf],
+    form: Form,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<Exit, HostError> {
+    let connectors = host::connectors();
+    let mut checked = Vec::new();
+    for path in paths {
+        checked.push(compile(scripts::read(path)?, &connectors));
+    }
+    let mut failures = Vec::new();
+    if form.connect {
+        let services = host::services(settings);
+        host::block_on(connect(&mut checked, &services, &mut failures))?;
+    }
+    if form.json {
+        let array: Vec<_> = checked
+            .iter()
+            .flat_map(|c| render::json(c.source(), &c.diagnostics))
+            .collect();
+        screen
+            .out(&serde_json::Value::Array(array).to_string())
+            .map_err(HostError::Output)?;
+    } else {
+        show(&checked, screen);
+    }
+    for failure in &failures {
+        screen.say(failure);
+    }
+    let wrong = checked.iter().any(|c| has_error(&c.diagnostics));
+    Ok(if wrong {
+        Exit::Script
+    } else if failures.is_empty() {
+        Exit::Success
+    } else {
+        Exit::RunTime
+    })
+}
+
+/// Shows the diagnostics on the screen.
+pub fn show(checked: &[Compiled], screen: &Screen) {
+    for compiled in checked {
+        for diagnostic in &compiled.diagnostics {
+            screen.say(&render::terminal(
+                compiled.source(),
+                &Report::from(diagnostic),
+                screen.colour(),
+            ));
+        }
+    }
+}
+
+/// Shows an error that a database answered with, at the place of its statement.
+pub fn render_failure(
+    compiled: &Compiled,
+    statement: StatementId,
+    error: &SystemError,
+    screen: &Screen,
+) -> String {
+    let span = compiled
+        .plan
+        .as_ref()
+        .map(|plan| plan.statement(statement).span);
+    render::terminal(
+        compiled.source(),
+        &Report::of_system(error, span),
+        screen.colour(),
+    )
+}
+
+/// Binds every statement whose address is known; adds what does not fit to the diagnostics.
+async fn connect(checked: &mut [Compiled], services: &Services, failures: &mut Vec<String>) {
+    for compiled in checked {
+        let Some(plan) = compiled.plan.clone() else {
+            continue;
+        };
+        let mut unknown_addresses = 0;
+        for (index, statement) in plan.statements().iter().enumerate() {
+            let id = StatementId(index as u32);
+            if statement.kind == StatementKind::Produce {
+                continue;
+            }
+            let Some(address) = statement.address.as_deref().map(Address::new) else {
+                unknown_addresses += 1;
+                continue;
+            };
+            match bind(&plan, id, &address, services).await {
+                Ok(found) => compiled.diagnostics.extend(found),
+                Err(error)
+                    if error.class == ErrorClass::Misconfigured && error.code == "E_BIND" =>
+                {
+                    let diagnostic = Diagnostic::error("E_BIND", statement.span, error.message);
+                    compiled.diagnostics.push(diagnostic.maybe_hint(error.hint));
+                }
+                Err(error) => failures.push(render_failure(compiled, id, &error, &Screen::new())),
+            }
+        }
+        compiled.diagnostics.sort_by_key(|d| d.span.start);
+        if unknown_addresses > 0 {
+            tracing::warn!(
+                script = &*compiled.name,
+                "{unknown_addresses} statements have an address that only a run knows: their names are not checked"
+            );
+        }
+    }
+}
+
+/// Asks the database for the tables of a statement and binds it; returns what does not fit.
+async fn bind(
+    plan: &Plan,
+    id: StatementId,
+    address: &Address,
+    services: &Services,
+) -> Result<Vec<Diagnostic>, SystemError> {
+    let schema = services
+        .open(address)?
+        .describe(&plan.statement(id).tables)
+        .await?;
+    Ok(match dajet_lang::bind(plan, id, &schema) {
+        Ok(bound) => bound.warnings,
+        Err(diagnostics) => diagnostics,
+    })
+}

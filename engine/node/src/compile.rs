@@ -1,0 +1,107 @@
+//! From the text of a script to a checked plan: the language's own checks, then those of the connectors it names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dajet_core::contract::Usage;
+use dajet_core::{Address, Connectors, Diagnostic, Severity};
+use dajet_lang::{Plan, StatementKind, StatementPlan};
+
+use crate::render::Source;
+use crate::scripts::ScriptText;
+
+/// A script with everything that is known of it without a database.
+pub struct Compiled {
+    /// The path as people know it.
+    pub name: Arc<str>,
+    /// The text.
+    pub text: Arc<str>,
+    /// The plan; `None` if there is an error.
+    pub plan: Option<Arc<Plan>>,
+    /// Errors and warnings in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// The script as messages show it.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            name: &self.name,
+            text: &self.text,
+        }
+    }
+}
+
+/// True if one of them is an error.
+pub fn has_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|d| d.severity == Severity::Error)
+}
+
+/// Compiles and checks one script.
+pub fn compile(script: ScriptText, connectors: &Connectors) -> Compiled {
+    let ScriptText {
+        name,
+        text,
+        unreadable,
+    } = script;
+    if let Some(diagnostic) = unreadable {
+        return Compiled {
+            name,
+            text,
+            plan: None,
+            diagnostics: vec![diagnostic],
+        };
+    }
+    let (plan, mut diagnostics) = dajet_lang::compile(&text);
+    if let Some(plan) = &plan {
+        diagnostics.extend(check_connectors(plan, connectors));
+    }
+    diagnostics.sort_by_key(|d| d.span.start);
+    let plan = plan.filter(|_| !has_error(&diagnostics)).map(Arc::new);
+    Compiled {
+        name,
+        text,
+        plan,
+        diagnostics,
+    }
+}
+
+/// Checks the addresses and options that are known before a run.
+fn check_connectors(plan: &Plan, connectors: &Connectors) -> Vec<Diagnostic> {
+    let mut databases = BTreeSet::new();
+    let mut found = Vec::new();
+    for statement in plan.statements() {
+        // All statements of one USE share its address.
+        let database = statement.kind != StatementKind::Produce;
+        if !database || databases.insert(statement.address_span) {
+            found.extend(check_statement(statement, connectors));
+        }
+    }
+    found
+}
+
+fn check_statement(statement: &StatementPlan, connectors: &Connectors) -> Vec<Diagnostic> {
+    let Some(address) = statement.address.as_deref().map(Address::new) else {
+        return Vec::new();
+    };
+    let connector = match connectors.find(&address) {
+        Ok(connector) => connector,
+        Err(error) => {
+            let diagnostic = Diagnostic::error(error.code, statement.address_span, error.message);
+            return vec![diagnostic.maybe_hint(error.hint)];
+        }
+    };
+    let (usage, able, role) = match statement.kind {
+        StatementKind::Produce => (Usage::Sink, connector.sink.is_some(), "take messages"),
+        _ => (
+            Usage::Database,
+            connector.service.is_some(),
+            "be used as a database",
+        ),
+    };
+    if !able {
+        let message = format!("\"{}\" cannot {role}", connector.name);
+        return vec![Diagnostic::error("E_URI", statement.address_span, message)];
+    }
+    (connector.check)(usage, statement.span, &statement.options)
+}

@@ -1,0 +1,180 @@
+//! The node: one actix system over one shared runtime, one arbiter per core, one set of services; scripts run on it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use actix_rt::{Arbiter, System};
+use dajet_actors::{Outcome, ScriptSpec, Services};
+use dajet_core::{Connectors, Environment};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::error::HostError;
+use crate::progress::{REDRAW, Watch};
+use crate::screen::Screen;
+use crate::signals::Signals;
+
+/// How long a script may take, after its grace period, to give back what it holds.
+const RELEASE_GRACE: Duration = Duration::from_secs(5);
+
+/// All connectors of this node.
+pub fn connectors() -> Connectors {
+    dajet_adapters::registry::connectors()
+}
+
+/// The services of this node; nothing is opened yet.
+pub fn services(settings: &Settings) -> Services {
+    let environment = Environment {
+        root: settings.root.clone(),
+        command_timeout: settings.command_timeout,
+        ..Environment::default()
+    };
+    Services::new(connectors(), environment)
+}
+
+/// Runs a future to its end on the node's runtime, outside of any script.
+///
+/// # Errors
+/// If the runtime cannot start.
+pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, HostError> {
+    Ok(runtime()?.block_on(future))
+}
+
+/// How a script ended.
+pub enum End {
+    /// As the script's actors say.
+    Outcome(Outcome),
+    /// It did not end within its grace period.
+    Hung,
+    /// Its task was lost to a panic.
+    Lost,
+}
+
+/// Runs the scripts together until all have ended. `on_end` is called for each as it ends, with its index, how it ended
+/// and a watch that holds its summary.
+///
+/// # Errors
+/// If the runtime or the signals cannot start.
+pub fn run(
+    specs: Vec<ScriptSpec>,
+    settings: &Settings,
+    screen: &Screen,
+    signals: &Signals,
+    on_end: impl FnMut(usize, End, Watch),
+) -> Result<(), HostError> {
+    let runtime = runtime()?;
+    let system = System::with_tokio_rt(|| runtime);
+    system.block_on(run_all(specs, settings, screen, signals, runtime, on_end))
+}
+
+/// One runtime for the arbiters, the drivers' connections and the timers. It lives until the process ends, since arbiter
+/// threads hold it and none of them may be the one that drops it.
+fn runtime() -> Result<&'static Runtime, HostError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| HostError::Start {
+            what: "the runtime",
+            source,
+        })?;
+    Ok(Box::leak(Box::new(runtime)))
+}
+
+async fn run_all(
+    specs: Vec<ScriptSpec>,
+    settings: &Settings,
+    screen: &Screen,
+    signals: &Signals,
+    runtime: &'static Runtime,
+    mut on_end: impl FnMut(usize, End, Watch),
+) -> Result<(), HostError> {
+    let listener = signals.listen().map_err(|source| HostError::Start {
+        what: "listening to signals",
+        source,
+    })?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let arbiters: Vec<Arbiter> = (0..cores.min(specs.len()))
+        .map(|_| Arbiter::with_tokio_rt(move || runtime))
+        .collect();
+    let kill = CancellationToken::new();
+    let mut ends = JoinSet::new();
+    let mut watches = BTreeMap::new();
+    for (index, spec) in specs.into_iter().enumerate() {
+        watches.insert(
+            index,
+            Watch::new(
+                spec.name.clone(),
+                spec.observer.clone(),
+                screen,
+                Instant::now(),
+            ),
+        );
+        let outcome = start(
+            spec,
+            &arbiters[index % arbiters.len()],
+            signals.stop.clone(),
+            kill.clone(),
+        );
+        ends.spawn(async move { (index, outcome.await.map_or(End::Lost, End::Outcome)) });
+    }
+    let mut redraw = tokio::time::interval(REDRAW);
+    let mut patience = pin!(patience(settings.pipeline.stop_grace, signals, &kill));
+    loop {
+        tokio::select! {
+            ended = ends.join_next() => match ended {
+                Some(Ok((index, end))) => {
+                    if let Some(watch) = watches.remove(&index) {
+                        on_end(index, end, watch);
+                    }
+                }
+                Some(Err(error)) => tracing::error!(%error, "a script's end is unknown"),
+                None => break,
+            },
+            _ = redraw.tick() => watches.values_mut().for_each(|watch| watch.tick(Instant::now())),
+            () = &mut patience => break,
+        }
+    }
+    for (index, watch) in watches {
+        on_end(index, End::Hung, watch);
+    }
+    listener.abort();
+    for arbiter in arbiters {
+        arbiter.stop();
+    }
+    Ok(())
+}
+
+/// Ends when a script that was told to stop has had its grace period, then was told to release, and still runs.
+async fn patience(grace: Duration, signals: &Signals, kill: &CancellationToken) {
+    signals.stop.cancelled().await;
+    tokio::time::sleep(grace + RELEASE_GRACE).await;
+    kill.cancel();
+    tokio::time::sleep(RELEASE_GRACE).await;
+}
+
+/// Starts a script on the arbiter that its actors will share.
+fn start(
+    spec: ScriptSpec,
+    arbiter: &Arbiter,
+    stop: CancellationToken,
+    kill: CancellationToken,
+) -> oneshot::Receiver<Outcome> {
+    let (sender, outcome) = oneshot::channel();
+    let accepted = arbiter.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            let ended = dajet_actors::run(spec, stop, kill).await;
+            if sender.send(ended).is_err() {
+                tracing::debug!("nobody waits for the script any longer");
+            }
+        });
+    });
+    if !accepted {
+        tracing::error!("an arbiter has ended before its script began");
+    }
+    outcome
+}

@@ -1,0 +1,242 @@
+//! The log: one line per event on standard error, as text `[time] [level] [script] message` or as JSON.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value as Json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::LogFormat;
+use crate::error::HostError;
+use crate::mask::mask;
+use crate::screen::Screen;
+
+/// Starts logging for the whole process. A second call leaves the first one in force.
+///
+/// # Errors
+/// A wrong `LogLevel`.
+pub fn start(format: LogFormat, level: &str, screen: Screen) -> Result<(), HostError> {
+    // What librdkafka says of its own reaches the author through our errors; its log repeats it at length.
+    let filter =
+        EnvFilter::try_new(format!("{level},librdkafka=off,rdkafka=off")).map_err(|e| {
+            HostError::usage(format!("setting \"LogLevel\" cannot be \"{level}\": {e}"))
+        })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .event_format(Lines { format })
+        .with_writer(Lanes { screen })
+        .finish();
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        tracing::debug!("logging was already started");
+    }
+    Ok(())
+}
+
+/// Writes each event between two redraws of the progress lines.
+struct Lanes {
+    screen: Screen,
+}
+
+impl<'a> MakeWriter<'a> for Lanes {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line {
+            screen: self.screen.clone(),
+        }
+    }
+}
+
+struct Line {
+    screen: Screen,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.screen
+            .between_redraws(|| io::stderr().write_all(bytes))
+            .map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+struct Lines {
+    format: LogFormat,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let time = jiff::Zoned::now();
+        let level = level_name(event.metadata().level());
+        match self.format {
+            LogFormat::Text => writeln!(
+                writer,
+                "{}",
+                fields.text(&time.strftime("%F %T").to_string(), level)
+            ),
+            LogFormat::Json => writeln!(
+                writer,
+                "{}",
+                fields.json(&time.timestamp().to_string(), level)
+            ),
+        }
+    }
+}
+
+fn level_name(level: &Level) -> &'static str {
+    match *level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// The fields of an event; `message` and `script` stand apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    script: Option<String>,
+    others: Map<String, Json>,
+}
+
+impl Fields {
+    fn text(&self, time: &str, level: &str) -> String {
+        let mut line = format!(
+            "[{time}] [{level}] [{}] {}",
+            self.script.as_deref().unwrap_or("host"),
+            self.message
+        );
+        for (name, value) in &self.others {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            line.push_str(&format!(" {name}={value}"));
+        }
+        // A message of a server may have several lines; an event has one.
+        mask(&line.replace(['\n', '\r'], " "))
+    }
+
+    fn json(mut self, time: &str, level: &str) -> String {
+        let mut object = Map::new();
+        object.insert("time".to_owned(), time.into());
+        object.insert("level".to_owned(), level.into());
+        object.insert("script".to_owned(), self.script.take().into());
+        object.insert("message".to_owned(), mask(&self.message).into());
+        for (name, value) in self.others {
+            let value = value.as_str().map(mask).map_or(value.clone(), Json::String);
+            object.insert(name, value);
+        }
+        Json::Object(object).to_string()
+    }
+
+    fn keep(&mut self, field: &Field, value: Json) {
+        let text = || {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        match field.name() {
+            "message" => self.message = text(),
+            "script" => self.script = Some(text()),
+            name => {
+                self.others.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.keep(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.keep(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut cause = value.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        self.keep(field, text.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields_for_test() -> Fields {
+        let mut others = Map::new();
+        others.insert("batch".to_owned(), 7.into());
+        others.insert(
+            "error".to_owned(),
+            "cannot connect to pgsql://u:word@h/d\nrefused".into(),
+        );
+        Fields {
+            message: "batch released".to_owned(),
+            script: Some("заказы.djs".to_owned()),
+            others,
+        }
+    }
+
+    #[test]
+    fn text_lines_have_the_layout_of_the_log() {
+        assert_eq!(
+            fields_for_test().text("2026-01-02 03:04:05", "warn"),
+            "[2026-01-02 03:04:05] [warn] [заказы.djs] batch released batch=7 error=cannot connect to \
+             pgsql://u:****@h/d refused"
+        );
+    }
+
+    #[test]
+    fn json_lines_are_objects() {
+        let line: Json = serde_json::from_str(&fields_for_test().json("t", "warn")).unwrap();
+        assert_eq!(line["script"], "заказы.djs");
+        assert_eq!(line["batch"], 7);
+        assert_eq!(
+            line["error"],
+            "cannot connect to pgsql://u:****@h/d\nrefused"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! Values for the variables of scripts, from `--param` and `--params`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dajet_core::Value;
+use dajet_lang::Plan;
+use serde_json::value::RawValue;
+
+use crate::cli::RunArgs;
+use crate::error::HostError;
+use crate::relaxed;
+
+/// Values as written, by variable name without `@`: JSON from a file, plain text from the command line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters {
+    values: BTreeMap<String, Written>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Written {
+    Text(String),
+    Json(String),
+}
+
+/// Reads the parameters of a call; those of the command line are stronger.
+///
+/// # Errors
+/// An unreadable file, a parameter without value.
+pub fn read(args: &RunArgs) -> Result<Parameters, HostError> {
+    let mut values = BTreeMap::new();
+    if let Some(path) = &args.params {
+        read_file(path, &mut values)?;
+    }
+    for pair in &args.param {
+        let (name, value) = pair.split_once('=').ok_or_else(|| {
+            HostError::usage(format!(
+                "parameter \"{pair}\" has no value: write name=value"
+            ))
+        })?;
+        values.insert(plain(name), Written::Text(value.to_owned()));
+    }
+    Ok(Parameters { values })
+}
+
+impl Parameters {
+    /// Refuses names that none of the scripts declares.
+    ///
+    /// # Errors
+    /// With the nearest name.
+    pub fn check<'a>(&self, plans: impl Iterator<Item = &'a Plan>) -> Result<(), HostError> {
+        let known: Vec<String> = plans
+            .flat_map(Plan::root_variables)
+            .map(|v| plain(&v.name))
+            .collect();
+        match self.values.keys().find(|name| !known.contains(name)) {
+            Some(name) => Err(HostError::unknown(
+                "parameter",
+                name,
+                known.iter().map(String::as_str),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The values that one script takes.
+    ///
+    /// # Errors
+    /// Text given for an object or array that is no JSON.
+    pub fn of(&self, plan: &Plan) -> Result<BTreeMap<String, Value>, HostError> {
+        let mut taken = BTreeMap::new();
+        for variable in plan.root_variables() {
+            let name = plain(&variable.name);
+            let Some(written) = self.values.get(&name) else {
+                continue;
+            };
+            let structured = matches!(&*variable.type_name, "object" | "array");
+            let value = match written {
+                Written::Text(text) if !structured => Value::text(text.as_str()),
+                Written::Text(json) | Written::Json(json) => dajet_lang::json::parse(json)
+                    .map_err(|e| {
+                        HostError::usage(format!("parameter \"{name}\" is no JSON: {e}"))
+                    })?,
+            };
+            taken.insert(variable.name.to_string(), value);
+        }
+        Ok(taken)
+    }
+}
+
+fn read_file(path: &Path, values: &mut BTreeMap<String, Written>) -> Result<(), HostError> {
+    const KIND: &str = "parameters";
+    let text = std::fs::read_to_string(path).map_err(|e| HostError::file(KIND, path, e))?;
+    let members: BTreeMap<String, Box<RawValue>> =
+        relaxed::parse(&text).map_err(|e| HostError::Format {
+            kind: KIND,
+            path: path.to_owned(),
+            message: e.to_string(),
+        })?;
+    values.extend(
+        members
+            .into_iter()
+            .map(|(name, json)| (plain(&name), Written::Json(json.get().to_owned()))),
+    );
+    Ok(())
+}
+
+fn plain(name: &str) -> String {
+    name.trim().trim_start_matches('@').to_owned()
+}

@@ -1,0 +1,187 @@
+//! `dajet run`: compiles the scripts, gives them their values and runs them together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dajet_actors::{Observer, Outcome, PipelineError, ScriptSpec, Services};
+use dajet_lang::Plan;
+
+use crate::check::show;
+use crate::cli::RunArgs;
+use crate::compile::{Compiled, compile};
+use crate::config::Settings;
+use crate::error::{Chain, Exit, HostError};
+use crate::host::{self, End};
+use crate::parameters::{self, Parameters};
+use crate::render::{self, Report};
+use crate::screen::Screen;
+use crate::scripts;
+use crate::signals::Signals;
+
+/// Runs the scripts until all have ended; returns the highest exit code of them.
+///
+/// # Errors
+/// A wrong call: then none of them is started.
+pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit, HostError> {
+    let mut settings = crate::settings(&options.config, screen)?;
+    settings.pipeline.until_idle = options.until_idle;
+    let parameters = parameters::read(options)?;
+    let connectors = host::connectors();
+    let mut compiled = Vec::new();
+    for path in paths {
+        compiled.push(compile(scripts::read(path)?, &connectors));
+    }
+    show(&compiled, screen);
+    let plans = || compiled.iter().filter_map(|c| c.plan.as_deref());
+    // With a script that does not compile nobody knows its variables.
+    if compiled.iter().all(|c| c.plan.is_some()) {
+        parameters.check(plans())?;
+    }
+    let mut exit = if plans().count() < compiled.len() {
+        Exit::Script
+    } else {
+        Exit::Success
+    };
+    let call = Call {
+        settings: &settings,
+        parameters: &parameters,
+        services: host::services(&settings),
+        screen,
+    };
+    let (mut specs, mut started) = (Vec::new(), Vec::new());
+    for script in &compiled {
+        let Some(plan) = &script.plan else { continue };
+        match call.spec(script, plan) {
+            Ok(spec) => {
+                specs.push(spec);
+                started.push(script);
+            }
+            Err(error) => {
+                screen.say(&format!("{}: {}", script.name, Chain(&error)));
+                exit = exit.max(error.exit());
+            }
+        }
+    }
+    if specs.is_empty() {
+        return Ok(exit);
+    }
+    let signals = Signals::default();
+    host::run(specs, &settings, screen, &signals, |index, end, watch| {
+        let (how, code) = conclude(started[index], end, options.result, screen);
+        screen.say(&watch.finish(how, Instant::now()));
+        exit = exit.max(code);
+    })?;
+    Ok(if signals.interrupted() {
+        Exit::Interrupted
+    } else {
+        exit
+    })
+}
+
+/// What all scripts of a call share.
+struct Call<'a> {
+    settings: &'a Settings,
+    parameters: &'a Parameters,
+    services: Services,
+    screen: &'a Screen,
+}
+
+impl Call<'_> {
+    fn spec(&self, script: &Compiled, plan: &Arc<Plan>) -> Result<ScriptSpec, HostError> {
+        let screen = self.screen.clone();
+        let name = script.name.clone();
+        Ok(ScriptSpec {
+            name: script.name.clone(),
+            plan: plan.clone(),
+            parameters: Arc::new(self.parameters.of(plan)?),
+            environment: Arc::new(environment(plan)?),
+            settings: self.settings.pipeline.clone(),
+            services: self.services.clone(),
+            print: Arc::new(move |line: &str| {
+                if let Err(error) = screen.out(line) {
+                    tracing::warn!(script = &*name, %error, "cannot print a line");
+                }
+            }),
+            observer: Observer::new(),
+        })
+    }
+}
+
+/// The variables of the process that a script's templates name.
+fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, HostError> {
+    plan.environment_names()
+        .iter()
+        .map(|name| {
+            let value = std::env::var(&**name).map_err(|_| HostError::Usage {
+                message: format!("environment variable \"{name}\" is not set"),
+                hint: Some(format!("The script uses it in an address: {{${name}}}.")),
+            })?;
+            Ok((name.to_string(), value))
+        })
+        .collect()
+}
+
+/// Tells how a script ended: in a word for the summary, and as an exit code.
+fn conclude(script: &Compiled, end: End, result: bool, screen: &Screen) -> (&'static str, Exit) {
+    match end {
+        End::Outcome(Outcome::Ended { returned }) => {
+            let line = returned
+                .filter(|_| result)
+                .map(|value| dajet_lang::json::text(&value));
+            match line.map(|line| screen.out(&line)) {
+                Some(Err(error)) => {
+                    screen.say(&Chain(&HostError::Output(error)).to_string());
+                    ("ended", Exit::RunTime)
+                }
+                _ => ("ended", Exit::Success),
+            }
+        }
+        End::Outcome(Outcome::Stopped) => ("stopped", Exit::Success),
+        End::Outcome(Outcome::GaveUp(error)) => {
+            report(script, &error, screen);
+            ("gave up", Exit::RunTime)
+        }
+        End::Outcome(Outcome::Failed(error)) => {
+            report(script, &error, screen);
+            (
+                "failed",
+                if error.code() == "E_BIND" {
+                    Exit::Script
+                } else {
+                    Exit::RunTime
+                },
+            )
+        }
+        End::Hung => {
+            screen.say(&format!(
+                "error: {} did not end within its grace period",
+                script.name
+            ));
+            ("abandoned", Exit::RunTime)
+        }
+        End::Lost => {
+            screen.say(&format!("error: {} was lost to a panic", script.name));
+            ("lost", Exit::RunTime)
+        }
+    }
+}
+
+fn report(script: &Compiled, error: &PipelineError, screen: &Screen) {
+    let diagnostics = error.diagnostics();
+    for diagnostic in diagnostics {
+        screen.say(&render::terminal(
+            script.source(),
+            &Report::from(diagnostic),
+            screen.colour(),
+        ));
+    }
+    if diagnostics.is_empty() {
+        screen.say(&render::terminal(
+            script.source(),
+            &Report::of_run_time(error),
+            screen.colour(),
+        ));
+    }
+}
