@@ -1,0 +1,3 @@
+pub mod ast;
+mod lexer;
+mod parser;
