@@ -1,0 +1,261 @@
+//! The producer of one sink: it takes messages, its own threads send them and its reports end batches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dajet_core::SystemError;
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use tokio::sync::oneshot;
+
+use super::error;
+use super::ledger::{Failure, Ledger};
+use super::settings::{Settings, refused};
+
+/// What the library's threads tell.
+pub(super) struct Context {
+    brokers: Arc<str>,
+    ledger: Mutex<Ledger>,
+    /// Set by the first failure: nothing more may be sent, or a gap would arise.
+    dead: AtomicBool,
+    /// Set while no broker can be reached.
+    outage: AtomicBool,
+    last_error: Mutex<Option<(Code, String)>>,
+}
+
+impl Context {
+    fn new(brokers: Arc<str>) -> Self {
+        Self {
+            brokers,
+            ledger: Mutex::default(),
+            dead: AtomicBool::new(false),
+            outage: AtomicBool::new(false),
+            last_error: Mutex::default(),
+        }
+    }
+
+    /// Says once per outage that no broker answers.
+    pub(super) fn begin_outage(&self) {
+        if !self.outage.swap(true, Ordering::Relaxed) {
+            let (_, reason) = self
+                .last_error
+                .lock()
+                .clone()
+                .unwrap_or((Code::NoError, String::new()));
+            tracing::warn!(brokers = %self.brokers, reason, "no kafka broker can be reached");
+        }
+    }
+
+    /// Notes that a broker answers.
+    pub(super) fn end_outage(&self) {
+        if self.outage.load(Ordering::Relaxed) && self.outage.swap(false, Ordering::Relaxed) {
+            tracing::info!(brokers = %self.brokers, "kafka broker answers again");
+        }
+    }
+
+    /// The library's last complaint of a connection.
+    pub(super) fn last_error(&self) -> Option<(Code, String)> {
+        self.last_error.lock().clone()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What matters comes as error or report too and is told there.
+        tracing::debug!(target: "librdkafka", ?level, facility, message, "log of the client");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        tracing::debug!(target: "librdkafka", statistics = %String::from_utf8_lossy(statistics), "statistics of the client");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else {
+            return;
+        };
+        match code {
+            Code::AllBrokersDown => self.begin_outage(),
+            Code::Fatal => {
+                self.dead.store(true, Ordering::Relaxed);
+                self.ledger.lock().fail_all(Code::Fatal);
+            }
+            _ => *self.last_error.lock() = Some((code, reason.to_owned())),
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        match result {
+            Ok(_) => {
+                self.ledger.lock().confirm(number);
+                self.end_outage();
+            }
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+                self.dead.store(true, Ordering::Relaxed);
+                let bytes = message.key_len() + message.payload_len();
+                self.ledger
+                    .lock()
+                    .fail(number, code, message.topic(), bytes);
+            }
+        }
+    }
+}
+
+/// A producer; dropping it throws away what is not sent, on a thread of its own.
+pub(super) struct Client {
+    producer: Option<ThreadedProducer<Context>>,
+}
+
+impl Client {
+    /// Makes a producer; does not connect. Starts threads: not for an async thread.
+    ///
+    /// # Errors
+    /// `Misconfigured` if the library refuses the settings.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SystemError> {
+        let context = Context::new(settings.brokers.clone());
+        let producer = settings
+            .client
+            .create_with_context(context)
+            .map_err(|error| refused(&error))?;
+        Ok(Self {
+            producer: Some(producer),
+        })
+    }
+
+    pub(super) fn producer(&self) -> &ThreadedProducer<Context> {
+        self.producer.as_ref().expect("it is taken by drop alone")
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        self.producer().client().context()
+    }
+
+    /// True if nothing more may be sent.
+    pub(super) fn is_dead(&self) -> bool {
+        self.context().dead.load(Ordering::Relaxed)
+    }
+
+    /// Gives up everything that is not confirmed.
+    pub(super) fn abandon(&self) {
+        self.context().dead.store(true, Ordering::Relaxed);
+        self.producer()
+            .purge(PurgeConfig::default().queue().inflight().non_blocking());
+    }
+
+    /// Opens a batch of messages.
+    pub(super) fn open(self: &Arc<Self>, total: usize) -> Batch {
+        let (first, ended) = self.context().ledger.lock().open(total);
+        Batch {
+            client: self.clone(),
+            first,
+            total,
+            ended,
+            settled: false,
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let Some(producer) = self.producer.take() else {
+            return;
+        };
+        producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        // The library joins its threads: up to 700 ms.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(producer))),
+            Err(_) => drop(producer),
+        }
+    }
+}
+
+/// An open batch: dropping it before it is settled gives it up, and with it everything on the producer.
+pub(super) struct Batch {
+    client: Arc<Client>,
+    first: usize,
+    total: usize,
+    ended: oneshot::Receiver<()>,
+    settled: bool,
+}
+
+impl Batch {
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn client_handle(&self) -> Arc<Client> {
+        self.client.clone()
+    }
+
+    /// Number of the message at `index`.
+    pub(super) fn number(&self, index: usize) -> usize {
+        self.first.wrapping_add(index)
+    }
+
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Waits for the last confirmation or the first failure.
+    pub(super) async fn ended(&mut self) {
+        // The sender lives in the ledger until the batch is closed, so that an error cannot come.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// The failure of the batch, if it has failed.
+    pub(super) fn failure(&self) -> Option<SystemError> {
+        let failure = self
+            .client
+            .context()
+            .ledger
+            .lock()
+            .failure(self.first)
+            .cloned()?;
+        Some(self.told(failure))
+    }
+
+    fn told(&self, failure: Failure) -> SystemError {
+        let code = match failure.code {
+            Code::Fatal | Code::GaplessGuarantee => self
+                .client
+                .producer()
+                .client()
+                .fatal_error()
+                .map_or(failure.code, |(code, _)| code),
+            code => code,
+        };
+        let mut error = error::undelivered(&failure.topic, code, failure.bytes);
+        error.record = failure.record.filter(|_| !error::is_consequence(code));
+        error
+    }
+
+    /// Closes the batch as delivered.
+    pub(super) fn settle(mut self) {
+        self.settled = true;
+    }
+
+    /// Closes the batch as given up; answers how many messages are not confirmed.
+    pub(super) fn give_up(mut self) -> usize {
+        self.settled = true;
+        let left = self.client.context().ledger.lock().close(self.first);
+        self.client.abandon();
+        left
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.client.context().ledger.lock().close(self.first);
+        if !self.settled {
+            self.client.abandon();
+        }
+    }
+}

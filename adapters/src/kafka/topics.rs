@@ -1,0 +1,120 @@
+//! Asks the brokers whether a topic exists before its first message: the library itself would wait 30 s for it to appear.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dajet_core::SystemError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer;
+use tokio::time::{Instant, sleep};
+
+use super::client::Client;
+use super::error;
+use super::settings::Settings;
+
+/// How long one question may block its thread.
+const QUESTION: Duration = Duration::from_secs(1);
+/// How long an unknown topic may take to appear: brokers that create topics by themselves answer so at first.
+const APPEARANCE: Duration = Duration::from_secs(2);
+/// How long silence lasts before it is told.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits until the brokers know `topic`.
+///
+/// # Errors
+/// `Misconfigured` if the topic does not exist or may not be written, or if the brokers refuse our credentials; `Transient` if no broker answers
+/// before `deadline`.
+pub(super) async fn find(
+    client: &Arc<Client>,
+    settings: &Settings,
+    topic: &str,
+    deadline: Instant,
+) -> Result<(), SystemError> {
+    let begun = Instant::now();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(unreachable(client, settings));
+        }
+        match ask(client.clone(), topic.to_owned(), left.min(QUESTION)).await? {
+            Ok(Code::NoError) => {
+                client.context().end_outage();
+                return Ok(());
+            }
+            Ok(Code::TopicAuthorizationFailed) => return Err(error::denied(topic)),
+            Ok(
+                code @ (Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic),
+            ) => {
+                if begun.elapsed() >= APPEARANCE || code == Code::InvalidTopic {
+                    return Err(error::missing_topic(topic, code));
+                }
+            }
+            // The topic is there, its leader is being elected.
+            Ok(_) => {}
+            Err(_) => silent(client, settings, begun.elapsed())?,
+        }
+        sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+/// Asks once. The outer error is a thread that ended badly, the inner one a broker that does not answer.
+async fn ask(
+    client: Arc<Client>,
+    topic: String,
+    patience: Duration,
+) -> Result<Result<Code, KafkaError>, SystemError> {
+    let question = move || {
+        let metadata = client
+            .producer()
+            .client()
+            .fetch_metadata(Some(&topic), patience)?;
+        let found = metadata.topics().iter().find(|known| known.name() == topic);
+        Ok(found.map_or(Code::UnknownTopic, |known| {
+            known.error().map_or(Code::NoError, Code::from)
+        }))
+    };
+    tokio::task::spawn_blocking(question)
+        .await
+        .map_err(|error| {
+            SystemError::fault("the question for a topic ended badly").with_source(error)
+        })
+}
+
+/// Tells that nobody answers, in time; credentials that are refused do not get better by waiting.
+fn silent(client: &Client, settings: &Settings, silence: Duration) -> Result<(), SystemError> {
+    if let Some((code @ (Code::Authentication | Code::SaslAuthenticationFailed), reason)) =
+        client.context().last_error()
+    {
+        return Err(SystemError::misconfigured(
+            "E_KAFKA",
+            format!(
+                "kafka brokers \"{}\" refuse the credentials",
+                settings.brokers
+            ),
+        )
+        .with_native_code(format!("{code:?}"))
+        .with_hint(format!("The client says: {reason}.")));
+    }
+    if silence >= SILENCE {
+        client.context().begin_outage();
+    }
+    Ok(())
+}
+
+/// The error of brokers that did not answer in time.
+fn unreachable(client: &Client, settings: &Settings) -> SystemError {
+    let message = format!(
+        "no kafka broker of \"{}\" answers within {:?}",
+        settings.brokers, settings.timeout
+    );
+    let error = SystemError::transient("E_KAFKA", message);
+    match client.context().last_error() {
+        Some((code, reason)) => error
+            .with_native_code(format!("{code:?}"))
+            .with_hint(format!("The client says: {reason}."))
+            .with_source(KafkaError::Global(code)),
+        None => error.with_hint("Check that BootstrapServers names running brokers."),
+    }
+}

@@ -1,0 +1,117 @@
+//! The real broker of the tests: topics are made and read here.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// A message as a consumer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub timestamp_ms: Option<i64>,
+}
+
+impl Seen {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.payload.as_deref().expect("it has a payload")).expect("it is text")
+    }
+}
+
+/// The brokers of the tests.
+pub fn brokers() -> String {
+    std::env::var("DAJET_TEST_KAFKA")
+        .expect("DAJET_TEST_KAFKA is not set: run `docker/services.sh up` and `eval \"$(docker/services.sh env)\"`")
+}
+
+/// Makes a topic with a name of its own.
+pub async fn make_topic(about: &str, partitions: i32, config: &[(&str, &str)]) -> String {
+    let name = format!("dajet-{about}-{}", uuid::Uuid::new_v4().simple());
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .expect("the settings are valid");
+    let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in config {
+        topic = topic.set(key, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+    let made = admin
+        .create_topics([&topic], &options)
+        .await
+        .expect("the broker answers");
+    made[0].as_ref().expect("the topic is made");
+    name
+}
+
+/// Reads all messages of a topic, partition after partition.
+pub async fn read_topic(topic: &str) -> Vec<Seen> {
+    let topic = topic.to_owned();
+    tokio::task::spawn_blocking(move || read_all(&topic))
+        .await
+        .expect("it does not panic")
+}
+
+fn read_all(topic: &str) -> Vec<Seen> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("group.id", "dajet-tests")
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("the settings are valid");
+    let metadata = consumer
+        .fetch_metadata(Some(topic), PATIENCE)
+        .expect("the broker answers");
+    let partitions: Vec<i32> = metadata.topics()[0]
+        .partitions()
+        .iter()
+        .map(|p| p.id())
+        .collect();
+    let mut seen = Vec::new();
+    for partition in partitions {
+        let (low, high) = consumer
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .expect("the broker answers");
+        if low == high {
+            continue;
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Beginning)
+            .expect("the offset is valid");
+        consumer.assign(&list).expect("the partition is there");
+        let begun = Instant::now();
+        loop {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "partition {partition} of {topic} is not read in time"
+            );
+            let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+                continue;
+            };
+            let message = message.expect("the broker answers");
+            seen.push(Seen {
+                partition: message.partition(),
+                key: message.key().map(<[u8]>::to_vec),
+                payload: message.payload().map(<[u8]>::to_vec),
+                headers: message.headers().map_or_else(Vec::new, |headers| {
+                    headers
+                        .iter()
+                        .map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec)))
+                        .collect()
+                }),
+                timestamp_ms: message.timestamp().to_millis(),
+            });
+            if message.offset() + 1 >= high {
+                break;
+            }
+        }
+    }
+    seen
+}
