@@ -1,0 +1,134 @@
+//! Statements of a batch at its claims: on the source claim where the place is the same, else on the target claim of the place.
+
+use std::sync::Arc;
+
+use dajet_core::query::Statement;
+use dajet_core::{Address, Answer, Record, Service, Span};
+use dajet_lang::machine::SinkSpec;
+
+use crate::batch::{Output, Ticket, TransformedBatch};
+use crate::error::PipelineError;
+use crate::generation::Generation;
+
+/// A bound statement at its place.
+pub(crate) struct Call<'a> {
+    pub(crate) service: &'a Arc<dyn Service>,
+    pub(crate) bound: &'a Arc<Statement>,
+    pub(crate) parameters: &'a [Record],
+    pub(crate) span: Span,
+}
+
+/// Waits for the turn of the batch, once.
+pub(crate) async fn take_turn(generation: &Generation, ticket: &mut Ticket) {
+    if !ticket.has_turn() {
+        let turn = generation.turn(ticket.batch()).await;
+        ticket.take_turn(turn);
+    }
+}
+
+/// True if the batch writes at a place where it has no claim yet.
+pub(crate) fn needs_turn(
+    generation: &Generation,
+    batch: &mut TransformedBatch,
+) -> Result<bool, PipelineError> {
+    let mut targets = Vec::new();
+    for output in batch.outputs().iter() {
+        if let SinkSpec::Rows { address, .. } = &*output.spec {
+            targets.push(open(
+                generation,
+                address,
+                span_of(generation, &output.spec),
+            )?);
+        }
+    }
+    Ok(targets
+        .iter()
+        .any(|service| !batch.ticket().holds(service.identity())))
+}
+
+/// Writes the rows of an output on the claim of their place.
+pub(crate) async fn write(
+    generation: &Generation,
+    ticket: &mut Ticket,
+    output: &Output,
+) -> Result<(), PipelineError> {
+    let SinkSpec::Rows { address, bound, .. } = &*output.spec else {
+        return Err(PipelineError::fault("messages were given to a database"));
+    };
+    let span = span_of(generation, &output.spec);
+    let service = open(generation, address, span)?;
+    let call = Call {
+        service: &service,
+        bound,
+        parameters: &output.records,
+        span,
+    };
+    match execute(generation, ticket, call).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Output::name(error, &output.origins, ticket.keys())),
+    }
+}
+
+/// Runs a statement of the body: on a claim of the batch if there is one at its place. A read elsewhere runs outside
+/// transactions; a write opens a target claim.
+pub(crate) async fn execute(
+    generation: &Generation,
+    ticket: &mut Ticket,
+    call: Call<'_>,
+) -> Result<Answer, PipelineError> {
+    let Call {
+        service,
+        bound,
+        parameters,
+        span,
+    } = call;
+    let place = service.identity();
+    if !ticket.holds(place) {
+        if !bound.writes() {
+            let answer = service.execute(bound, parameters).await;
+            return answer.map_err(|error| failed(service, error, span));
+        }
+        take_turn(generation, ticket).await;
+        let claim = service
+            .begin()
+            .await
+            .map_err(|error| failed(service, error, span))?;
+        ticket.add_target(claim);
+    }
+    let Some(claim) = ticket.claim(place) else {
+        return Err(PipelineError::fault(
+            "a claim is not at the place of its service",
+        ));
+    };
+    let answer = claim.execute(bound, parameters).await;
+    answer.map_err(|error| failed(service, error, span))
+}
+
+/// Opens the database at the address.
+pub(crate) fn open(
+    generation: &Generation,
+    address: &Address,
+    span: Span,
+) -> Result<Arc<dyn Service>, PipelineError> {
+    let services = &generation.script.spec.services;
+    services
+        .open(address)
+        .map_err(|error| PipelineError::system(error, span))
+}
+
+/// The place in the script; and what the catalog remembers is thrown away if the database does not know a name.
+pub(crate) fn failed(
+    service: &Arc<dyn Service>,
+    error: dajet_core::SystemError,
+    span: Span,
+) -> PipelineError {
+    if error.unknown_name {
+        service.forget();
+    }
+    PipelineError::system(error, span)
+}
+
+fn span_of(generation: &Generation, spec: &SinkSpec) -> Span {
+    let (SinkSpec::Messages { statement, .. } | SinkSpec::Rows { statement, .. }) = spec;
+    generation.script.spec.plan.statement(*statement).span
+}

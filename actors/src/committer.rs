@@ -1,0 +1,127 @@
+//! The last stage: makes deliveries final, in read order. It is not killed: what is acknowledged is committed.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::batch::{CommitFailure, ProducedBatch};
+use crate::error::PipelineError;
+use crate::generation::{Generation, Tombstone};
+use crate::invariants::committed_in_order;
+use crate::pipeline::Stage;
+
+/// Commits produced batches, only the next one in order.
+pub(crate) struct Committer {
+    work: Option<Work>,
+    _tombstone: Tombstone,
+}
+
+impl Committer {
+    pub(crate) fn new(generation: Arc<Generation>, tombstone: Tombstone) -> Self {
+        let due = generation.first();
+        let work = Work {
+            generation,
+            due,
+            #[cfg(feature = "testing")]
+            held: None,
+        };
+        Self {
+            work: Some(work),
+            _tombstone: tombstone,
+        }
+    }
+}
+
+impl Actor for Committer {
+    type Context = Context<Self>;
+}
+
+impl Handler<ProducedBatch> for Committer {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, batch: ProducedBatch, _: &mut Self::Context) -> Self::Result {
+        let mut work = self.work.take().expect("one message at a time");
+        let handled = async move {
+            work.handle(batch).await;
+            work
+        };
+        AtomicResponse::new(Box::pin(
+            handled
+                .into_actor(self)
+                .map(|work, actor, _| actor.work = Some(work)),
+        ))
+    }
+}
+
+struct Work {
+    generation: Arc<Generation>,
+    /// Number of the only batch that may be committed.
+    due: u64,
+    #[cfg(feature = "testing")]
+    held: Option<ProducedBatch>,
+}
+
+impl Work {
+    #[cfg(not(feature = "testing"))]
+    async fn handle(&mut self, batch: ProducedBatch) {
+        self.commit_if_due(batch).await;
+    }
+
+    /// Commits as the defect of the test says, if there is one.
+    #[cfg(feature = "testing")]
+    async fn handle(&mut self, mut batch: ProducedBatch) {
+        use crate::testing::Defect;
+        match self.generation.script.defect {
+            Some(Defect::ForgetsTarget) => {
+                batch.forget_targets();
+                self.commit_if_due(batch).await;
+            }
+            Some(Defect::CommitsOutOfOrder) => match self.held.take() {
+                None => self.held = Some(batch),
+                Some(earlier) => {
+                    self.commit(batch).await;
+                    self.commit(earlier).await;
+                }
+            },
+            Some(Defect::CommitsBeforeReceipt) | None => self.commit_if_due(batch).await,
+        }
+    }
+
+    async fn commit_if_due(&mut self, batch: ProducedBatch) {
+        let id = batch.id();
+        self.generation.handles(Stage::Committer, id);
+        if id == self.due {
+            self.commit(batch).await;
+            return;
+        }
+        // A predecessor has failed, and with it this batch; or else order itself is broken.
+        if !self.generation.is_killed(id) {
+            let before = usize::try_from(id.abs_diff(self.due)).unwrap_or(usize::MAX);
+            if let Err(violation) = committed_in_order(id, before) {
+                self.generation
+                    .fail(id, PipelineError::Invariant(violation));
+            }
+        }
+        batch.fail().release().await;
+    }
+
+    async fn commit(&mut self, batch: ProducedBatch) {
+        let id = batch.id();
+        match batch.commit().await {
+            Ok(mut finished) => {
+                self.due = id + 1;
+                self.generation.commit(id, finished.variables.take());
+                self.generation
+                    .script
+                    .spec
+                    .observer
+                    .committed(&finished.counted);
+            }
+            Err(CommitFailure { error, rest }) => {
+                let error = PipelineError::system(error, self.generation.span());
+                self.generation.fail(id, error);
+                rest.release().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What the four actors of one generation share: who is killed, whose turn it is, how it ended.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use dajet_core::{Address, ErrorClass, Span, Value};
+use dajet_lang::machine::Variables;
+use dajet_lang::plan::{PipelineId, PipelinePlan};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::PipelineError;
+use crate::mailbox::Permits;
+use crate::observe::{Doing, Gauge};
+use crate::pipeline::Stage;
+use crate::script::Script;
+
+/// No batch has such a number: nothing is killed.
+const NOWHERE: u64 = u64::MAX;
+
+/// What outlives the generations of a pipeline.
+pub(crate) struct Progress {
+    /// Number of the latest committed batch; batches count from 1.
+    committed: AtomicU64,
+    /// The variables as the latest committed batch left them.
+    variables: Mutex<Variables>,
+    gauge: Mutex<Gauge>,
+}
+
+impl Progress {
+    pub(crate) fn new(variables: Variables, gauge: Gauge) -> Self {
+        Self {
+            committed: AtomicU64::new(0),
+            variables: Mutex::new(variables),
+            gauge: Mutex::new(gauge),
+        }
+    }
+
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(Relaxed)
+    }
+
+    pub(crate) fn variables(&self) -> Variables {
+        self.variables.lock().clone()
+    }
+
+    pub(crate) fn show(&self, doing: Doing) {
+        self.gauge.lock().show(doing);
+    }
+}
+
+/// How a generation ended, other than by a stop.
+pub(crate) enum End {
+    /// By an error; a fatal one ends the script.
+    Failed { error: PipelineError, fatal: bool },
+    /// By BREAK (`None`) or RETURN.
+    Left(Option<Value>),
+    /// The source is idle.
+    Idle,
+}
+
+/// The batch may begin target transactions: its predecessor has committed. There is one at a time, and batches get it in their
+/// order, so that a later batch never holds it while an earlier one waits.
+#[derive(Debug)]
+pub(crate) struct Turn(());
+
+/// One generation of a pipeline.
+pub(crate) struct Generation {
+    pub(crate) script: Arc<Script>,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) address: Address,
+    pub(crate) number: u64,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) permits: Permits,
+    pub(crate) stop: CancellationToken,
+    /// Parts on their way to the Producer: one.
+    pub(crate) parts: Arc<Semaphore>,
+    first: u64,
+    committed: watch::Sender<u64>,
+    horizon: watch::Sender<u64>,
+    end: Mutex<Option<(u64, End)>>,
+    current: [AtomicU64; 4],
+    deaths: mpsc::Sender<Stage>,
+}
+
+/// What a generation is made of.
+pub(crate) struct GenerationSpec {
+    pub(crate) script: Arc<Script>,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) address: Address,
+    pub(crate) number: u64,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) permits: Permits,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Generation {
+    /// Makes a generation, and the receiver of its actors' deaths.
+    pub(crate) fn new(spec: GenerationSpec) -> (Arc<Self>, mpsc::Receiver<Stage>) {
+        let (deaths, dead) = mpsc::channel(Stage::ALL.len());
+        let committed = spec.progress.committed();
+        let generation = Self {
+            script: spec.script,
+            pipeline: spec.pipeline,
+            address: spec.address,
+            number: spec.number,
+            progress: spec.progress,
+            permits: spec.permits,
+            stop: spec.stop,
+            parts: Arc::new(Semaphore::new(1)),
+            first: committed + 1,
+            committed: watch::Sender::new(committed),
+            horizon: watch::Sender::new(NOWHERE),
+            end: Mutex::new(None),
+            current: [const { AtomicU64::new(0) }; 4],
+            deaths,
+        };
+        (Arc::new(generation), dead)
+    }
+
+    /// Number of the first batch.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(crate) fn plan(&self) -> &PipelinePlan {
+        self.script.spec.plan.pipeline(self.pipeline)
+    }
+
+    /// Notes which batch a stage has in hand, so that a panic is known to be that batch's.
+    pub(crate) fn handles(&self, stage: Stage, batch: u64) {
+        self.current[stage as usize].store(batch, Relaxed);
+    }
+
+    /// An error of this batch: it and all behind it are given back, those before it go on to their commit.
+    pub(crate) fn fail(&self, batch: u64, error: PipelineError) {
+        let fatal = error.class() == ErrorClass::Fault;
+        self.end(batch, End::Failed { error, fatal });
+    }
+
+    /// An error that ends the script.
+    pub(crate) fn fail_for_good(&self, batch: u64, error: PipelineError) {
+        self.end(batch, End::Failed { error, fatal: true });
+    }
+
+    /// BREAK or RETURN in this batch.
+    pub(crate) fn leave(&self, batch: u64, returned: Option<Value>) {
+        self.end(batch, End::Left(returned));
+    }
+
+    /// The source is idle; nothing is in flight.
+    pub(crate) fn idle(&self) {
+        *self.end.lock() = Some((NOWHERE, End::Idle));
+    }
+
+    fn end(&self, batch: u64, end: End) {
+        if let End::Failed { error, .. } = &end {
+            self.script.report(error, self.pipeline, batch);
+        }
+        {
+            let mut first = self.end.lock();
+            if first.as_ref().is_none_or(|(earlier, _)| batch < *earlier) {
+                *first = Some((batch, end));
+            }
+        }
+        self.kill(batch);
+    }
+
+    /// Kills this batch and all behind it.
+    pub(crate) fn kill(&self, batch: u64) {
+        self.horizon.send_if_modified(|horizon| {
+            let lower = batch < *horizon;
+            *horizon = (*horizon).min(batch);
+            lower
+        });
+    }
+
+    /// Kills every batch.
+    pub(crate) fn kill_all(&self) {
+        self.kill(0);
+    }
+
+    /// Waits until this batch is killed.
+    pub(crate) async fn killed(&self, batch: u64) {
+        wait(&self.horizon, |horizon| *horizon <= batch).await;
+    }
+
+    pub(crate) fn is_killed(&self, batch: u64) -> bool {
+        *self.horizon.borrow() <= batch
+    }
+
+    /// Waits until any batch is killed: nothing is read any more.
+    pub(crate) async fn interrupted(&self) {
+        wait(&self.horizon, |horizon| *horizon != NOWHERE).await;
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        *self.horizon.borrow() != NOWHERE
+    }
+
+    /// Waits until the predecessor of this batch has committed.
+    pub(crate) async fn turn(&self, batch: u64) -> Turn {
+        wait(&self.committed, |committed| committed + 1 >= batch).await;
+        Turn(())
+    }
+
+    /// Keeps what a committed batch leaves behind. Called before its permit comes back.
+    pub(crate) fn commit(&self, batch: u64, variables: Option<Variables>) {
+        if let Some(variables) = variables {
+            *self.progress.variables.lock() = variables;
+        }
+        self.progress.committed.store(batch, Relaxed);
+        self.committed.send_replace(batch);
+    }
+
+    /// Takes how it ended; `None` means that it was stopped.
+    pub(crate) fn take_end(&self) -> Option<End> {
+        self.end.lock().take().map(|(_, end)| end)
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        self.plan().span
+    }
+
+    /// Sleeps; woken by stop and by any error.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = self.interrupted() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn wait<T: Clone>(
+    sender: &watch::Sender<T>,
+    condition: impl FnMut(&T) -> bool,
+) -> impl Future<Output = ()> {
+    let mut receiver = sender.subscribe();
+    async move {
+        let seen = receiver.wait_for(condition).await.is_ok();
+        debug_assert!(seen, "the generation outlives whoever waits for it");
+    }
+}
+
+/// Dies with its actor and tells the pipeline so; a panic is told as one.
+pub(crate) struct Tombstone {
+    stage: Stage,
+    generation: Arc<Generation>,
+}
+
+impl Tombstone {
+    pub(crate) fn new(stage: Stage, generation: &Arc<Generation>) -> Self {
+        Self {
+            stage,
+            generation: generation.clone(),
+        }
+    }
+}
+
+impl Drop for Tombstone {
+    fn drop(&mut self) {
+        let generation = &self.generation;
+        if std::thread::panicking() {
+            let batch = generation.current[self.stage as usize].load(Relaxed);
+            generation.fail(
+                batch.max(generation.first),
+                PipelineError::Panic { stage: self.stage },
+            );
+        }
+        // There is a place for each of the actors; a pipeline that has given up waiting does not listen any more.
+        let told = generation.deaths.try_send(self.stage);
+        debug_assert!(
+            !matches!(told, Err(mpsc::error::TrySendError::Full(_))),
+            "one death each"
+        );
+    }
+}

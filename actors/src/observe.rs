@@ -1,0 +1,251 @@
+//! What a running script shows: counters in atomics. The data path never waits for whoever looks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// The counters of one script. Cheap to clone; clones count together.
+#[derive(Clone, Default)]
+pub struct Observer {
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    records: AtomicU64,
+    batches: AtomicU64,
+    bytes: AtomicU64,
+    in_flight: AtomicU32,
+    errors: AtomicU64,
+    retries: AtomicU64,
+    latency_us: AtomicU64,
+    running: AtomicU32,
+    idle: AtomicU32,
+    waiting: AtomicU32,
+    stopping: AtomicBool,
+    ended: AtomicBool,
+    failed: AtomicBool,
+    last_error: Mutex<Option<String>>,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Records committed.
+    pub records: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Bytes of the committed records as read.
+    pub bytes: u64,
+    /// Batches between read and commit.
+    pub in_flight: u32,
+    /// Errors of pipelines.
+    pub errors: u64,
+    /// New generations after an error.
+    pub retries: u64,
+    /// What the script does.
+    pub state: State,
+    /// The latest error, with its causes.
+    pub last_error: Option<String>,
+    /// Time from read to commit of the latest committed batch.
+    pub batch_latency: Option<Duration>,
+}
+
+/// What a script does. With several pipelines, the state that wants attention most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing has been read yet.
+    Starting,
+    /// At least one pipeline works.
+    Running,
+    /// Every source is empty.
+    Idle,
+    /// A pipeline waits before it tries again.
+    Waiting,
+    /// Drains.
+    Stopping,
+    /// Ended well, or stopped.
+    Ended,
+    /// Ended by an error.
+    Failed,
+}
+
+/// A batch that was committed.
+pub(crate) struct Committed {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) latency: Duration,
+}
+
+impl Observer {
+    /// Starts at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the counters. They are read one after another: a snapshot is consistent to within a batch.
+    pub fn snapshot(&self) -> Snapshot {
+        let c = &*self.counters;
+        let latency = c.latency_us.load(Relaxed);
+        Snapshot {
+            records: c.records.load(Relaxed),
+            batches: c.batches.load(Relaxed),
+            bytes: c.bytes.load(Relaxed),
+            in_flight: c.in_flight.load(Relaxed),
+            errors: c.errors.load(Relaxed),
+            retries: c.retries.load(Relaxed),
+            state: self.state(),
+            last_error: c.last_error.lock().clone(),
+            batch_latency: (latency > 0).then(|| Duration::from_micros(latency)),
+        }
+    }
+
+    fn state(&self) -> State {
+        let c = &*self.counters;
+        if c.failed.load(Relaxed) {
+            State::Failed
+        } else if c.ended.load(Relaxed) {
+            State::Ended
+        } else if c.stopping.load(Relaxed) {
+            State::Stopping
+        } else if c.waiting.load(Relaxed) > 0 {
+            State::Waiting
+        } else if c.running.load(Relaxed) > 0 {
+            State::Running
+        } else if c.idle.load(Relaxed) > 0 {
+            State::Idle
+        } else {
+            State::Starting
+        }
+    }
+
+    pub(crate) fn committed(&self, batch: &Committed) {
+        let c = &*self.counters;
+        c.records.fetch_add(batch.records, Relaxed);
+        c.batches.fetch_add(1, Relaxed);
+        c.bytes.fetch_add(batch.bytes, Relaxed);
+        let latency = u64::try_from(batch.latency.as_micros()).unwrap_or(u64::MAX);
+        c.latency_us.store(latency.max(1), Relaxed);
+    }
+
+    pub(crate) fn failed(&self, error: String) {
+        self.counters.errors.fetch_add(1, Relaxed);
+        *self.counters.last_error.lock() = Some(error);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.counters.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn batch_in_flight(&self) -> InFlight {
+        self.counters.in_flight.fetch_add(1, Relaxed);
+        InFlight {
+            counters: self.counters.clone(),
+        }
+    }
+
+    pub(crate) fn pipeline(&self) -> Gauge {
+        Gauge {
+            counters: self.counters.clone(),
+            shown: None,
+        }
+    }
+
+    pub(crate) fn stopping(&self) {
+        self.counters.stopping.store(true, Relaxed);
+    }
+
+    pub(crate) fn ended(&self, failed: bool) {
+        self.counters.failed.store(failed, Relaxed);
+        self.counters.ended.store(true, Relaxed);
+    }
+}
+
+/// One batch in flight; ends when dropped.
+pub(crate) struct InFlight {
+    counters: Arc<Counters>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.counters.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What one pipeline does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Running,
+    Idle,
+    Waiting,
+}
+
+/// Shows what one pipeline does; shows nothing any more when dropped.
+pub(crate) struct Gauge {
+    counters: Arc<Counters>,
+    shown: Option<Doing>,
+}
+
+impl Gauge {
+    pub(crate) fn show(&mut self, doing: Doing) {
+        if self.shown == Some(doing) {
+            return;
+        }
+        self.hide();
+        self.counter(doing).fetch_add(1, Relaxed);
+        self.shown = Some(doing);
+    }
+
+    pub(crate) fn hide(&mut self) {
+        if let Some(doing) = self.shown.take() {
+            self.counter(doing).fetch_sub(1, Relaxed);
+        }
+    }
+
+    fn counter(&self, doing: Doing) -> &AtomicU32 {
+        match doing {
+            Doing::Running => &self.counters.running,
+            Doing::Idle => &self.counters.idle,
+            Doing::Waiting => &self.counters.waiting,
+        }
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.hide();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_state_that_wants_attention_most() {
+        let observer = Observer::new();
+        assert_eq!(observer.snapshot().state, State::Starting);
+        let (mut a, mut b) = (observer.pipeline(), observer.pipeline());
+        a.show(Doing::Idle);
+        assert_eq!(observer.snapshot().state, State::Idle);
+        b.show(Doing::Running);
+        assert_eq!(observer.snapshot().state, State::Running);
+        a.show(Doing::Waiting);
+        assert_eq!(observer.snapshot().state, State::Waiting);
+        drop(a);
+        assert_eq!(observer.snapshot().state, State::Running);
+        observer.ended(true);
+        assert_eq!(observer.snapshot().state, State::Failed);
+    }
+
+    #[test]
+    fn counts_a_batch_in_flight_until_it_is_dropped() {
+        let observer = Observer::new();
+        let batch = observer.batch_in_flight();
+        assert_eq!(observer.snapshot().in_flight, 1);
+        drop(batch);
+        assert_eq!(observer.snapshot().in_flight, 0);
+    }
+}

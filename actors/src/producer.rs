@@ -1,0 +1,254 @@
+//! The third stage: delivers one batch at a time, first to the brokers, then to the databases, and waits for every receipt.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use dajet_core::{BoxFuture, MessageSpec, OrderKeys, Receipt, Sink, SystemError};
+use dajet_lang::machine::{SinkId, SinkSpec};
+use dajet_lang::plan::StatementId;
+use futures::future::try_join_all;
+
+use crate::batch::{Output, Part, ToProducer, TransformedBatch};
+use crate::claims::{self, needs_turn, write};
+use crate::error::PipelineError;
+use crate::generation::{Generation, Tombstone};
+use crate::mailbox::{Next, Refused};
+use crate::pipeline::Stage;
+
+/// Delivers transformed batches.
+pub(crate) struct Producer {
+    work: Option<Work>,
+    _tombstone: Tombstone,
+}
+
+impl Producer {
+    pub(crate) fn new(
+        generation: Arc<Generation>,
+        tombstone: Tombstone,
+        next: Next<crate::batch::ProducedBatch>,
+    ) -> Self {
+        let work = Work {
+            generation,
+            next,
+            sinks: Vec::new(),
+            ahead: Pending::default(),
+        };
+        Self {
+            work: Some(work),
+            _tombstone: tombstone,
+        }
+    }
+}
+
+impl Actor for Producer {
+    type Context = Context<Self>;
+}
+
+impl Handler<ToProducer> for Producer {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, message: ToProducer, _: &mut Self::Context) -> Self::Result {
+        let mut work = self.work.take().expect("one message at a time");
+        let handled = async move {
+            work.handle(message).await;
+            work
+        };
+        AtomicResponse::new(Box::pin(
+            handled
+                .into_actor(self)
+                .map(|work, actor, _| actor.work = Some(work)),
+        ))
+    }
+}
+
+/// Deliveries that are handed over and not yet acknowledged.
+#[derive(Default)]
+struct Pending {
+    receipts: Vec<BoxFuture<'static, Result<Receipt, PipelineError>>>,
+}
+
+struct OpenSink {
+    id: SinkId,
+    sink: Box<dyn Sink>,
+}
+
+struct Work {
+    generation: Arc<Generation>,
+    next: Next<crate::batch::ProducedBatch>,
+    /// Opened at first use, kept for the generation.
+    sinks: Vec<OpenSink>,
+    /// Deliveries of the parts that have come ahead of their batch.
+    ahead: Pending,
+}
+
+impl Work {
+    async fn handle(&mut self, message: ToProducer) {
+        match message {
+            ToProducer::Part(part) => self.handle_part(part).await,
+            ToProducer::Batch(batch) => self.handle_batch(batch).await,
+        }
+    }
+
+    async fn handle_part(&mut self, part: Part) {
+        let generation = self.generation.clone();
+        let Part {
+            batch,
+            outputs,
+            keys,
+            _slot: slot,
+        } = part;
+        generation.handles(Stage::Producer, batch);
+        if generation.is_killed(batch) {
+            return;
+        }
+        let handed_over = tokio::select! {
+            biased;
+            result = self.hand_over(outputs.into_list(), &keys) => result,
+            () = generation.killed(batch) => return,
+        };
+        match handed_over {
+            Ok(pending) => self.ahead.receipts.extend(pending.receipts),
+            Err(error) => generation.fail(batch, error),
+        }
+        drop(slot);
+    }
+
+    async fn handle_batch(&mut self, mut batch: TransformedBatch) {
+        let generation = self.generation.clone();
+        let id = batch.id();
+        generation.handles(Stage::Producer, id);
+        if generation.is_killed(id) {
+            return batch.fail().release().await;
+        }
+        let delivered = tokio::select! {
+            biased;
+            result = self.deliver(&mut batch) => result.map(Some),
+            () = generation.killed(id) => Ok(None),
+        };
+        match delivered {
+            Ok(Some(receipts)) => self.forward(batch, &receipts).await,
+            Ok(None) => batch.fail().release().await,
+            Err(error) => {
+                generation.fail(id, error);
+                batch.fail().release().await;
+            }
+        }
+    }
+
+    async fn forward(&mut self, batch: TransformedBatch, receipts: &[Receipt]) {
+        let id = batch.id();
+        let produced = match batch.produced(receipts) {
+            Ok(produced) => produced,
+            Err((violation, failed)) => {
+                self.generation.fail(id, violation.into());
+                failed.release().await;
+                return;
+            }
+        };
+        if let Err(refused) = self.next.try_send(produced) {
+            let full = matches!(refused, Refused::Full(_));
+            let (Refused::Full(batch) | Refused::Closed(batch)) = refused;
+            self.generation.refused(id, full);
+            batch.fail().release().await;
+        }
+    }
+
+    async fn deliver(
+        &mut self,
+        batch: &mut TransformedBatch,
+    ) -> Result<Vec<Receipt>, PipelineError> {
+        let generation = self.generation.clone();
+        let mut pending = std::mem::take(&mut self.ahead);
+        if needs_turn(&generation, batch)? {
+            claims::take_turn(&generation, batch.ticket()).await;
+        }
+        let (messages, rows) = batch.take_outputs().split();
+        let keys = batch.ticket().keys().clone();
+        pending
+            .receipts
+            .extend(self.hand_over(messages.into_list(), &keys).await?.receipts);
+        let mut receipts = Vec::new();
+        for output in rows.iter() {
+            write(&generation, batch.ticket(), output).await?;
+            receipts.push(Receipt {
+                records: output.records.len(),
+            });
+        }
+        receipts.extend(self.received(pending).await?);
+        Ok(receipts)
+    }
+
+    #[cfg(not(feature = "testing"))]
+    async fn received(&mut self, pending: Pending) -> Result<Vec<Receipt>, PipelineError> {
+        try_join_all(pending.receipts).await
+    }
+
+    /// Waits for the receipts, unless the defect of the test is to lie about them.
+    #[cfg(feature = "testing")]
+    async fn received(&mut self, pending: Pending) -> Result<Vec<Receipt>, PipelineError> {
+        use crate::testing::Defect;
+        if self.generation.script.defect == Some(Defect::CommitsBeforeReceipt) {
+            return Ok(vec![Receipt {
+                records: usize::MAX / 2,
+            }]);
+        }
+        try_join_all(pending.receipts).await
+    }
+
+    /// Hands messages over to their brokers, in order.
+    async fn hand_over(
+        &mut self,
+        outputs: Vec<Output>,
+        keys: &Arc<OrderKeys>,
+    ) -> Result<Pending, PipelineError> {
+        let generation = self.generation.clone();
+        let mut pending = Pending::default();
+        for Output {
+            sink,
+            spec,
+            records,
+            origins,
+        } in outputs
+        {
+            let SinkSpec::Messages { statement, spec } = &*spec else {
+                return Err(PipelineError::fault("rows were given to a broker"));
+            };
+            let span = generation.script.spec.plan.statement(*statement).span;
+            let keys = keys.clone();
+            let failed = move |error: SystemError| {
+                Output::name(PipelineError::system(error, span), &origins, &keys)
+            };
+            let sink = self.sink(sink, *statement, spec)?;
+            match sink.deliver(records).await {
+                Ok(receipt) => {
+                    pending
+                        .receipts
+                        .push(Box::pin(async move { receipt.await.map_err(failed) }));
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(pending)
+    }
+
+    /// Returns the sink, opened at first use.
+    fn sink(
+        &mut self,
+        id: SinkId,
+        statement: StatementId,
+        spec: &MessageSpec,
+    ) -> Result<&mut Box<dyn Sink>, PipelineError> {
+        let script = &self.generation.script.spec;
+        let place = match self.sinks.iter().position(|open| open.id == id) {
+            Some(place) => place,
+            None => {
+                let span = script.plan.statement(statement).span;
+                let opened = script.services.sink(spec);
+                let sink = opened.map_err(|error| PipelineError::system(error, span))?;
+                self.sinks.push(OpenSink { id, sink });
+                self.sinks.len() - 1
+            }
+        };
+        Ok(&mut self.sinks[place].sink)
+    }
+}

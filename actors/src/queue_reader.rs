@@ -1,0 +1,311 @@
+//! The first stage: takes a permit, reads, sends on. It ends by itself: by stop, by an error anywhere, or when the source is idle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use dajet_core::{Limit, Read, Record, Service, Source, SourceSpec, SystemError};
+use dajet_lang::bind;
+use tracing::warn;
+
+use crate::batch::{Claimed, ReadBatch};
+use crate::claims;
+use crate::error::PipelineError;
+use crate::generation::{Generation, Tombstone};
+use crate::mailbox::{Next, Permit, Refused};
+use crate::observe::Doing;
+use crate::pipeline::Stage;
+
+/// How long a read in its course may take to end after a stop; then its session is closed.
+const READ_GRACE: Duration = Duration::from_secs(1);
+
+/// Reads batches from the source.
+pub(crate) struct QueueReader {
+    work: Option<Work>,
+    _tombstone: Tombstone,
+}
+
+impl QueueReader {
+    pub(crate) fn new(
+        generation: Arc<Generation>,
+        tombstone: Tombstone,
+        next: Next<ReadBatch>,
+    ) -> Self {
+        let batch = generation.first();
+        let mood = Mood {
+            first: true,
+            deciding: false,
+        };
+        Self {
+            work: Some(Work {
+                generation,
+                next,
+                batch,
+                mood,
+            }),
+            _tombstone: tombstone,
+        }
+    }
+}
+
+impl Actor for QueueReader {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(work) = self.work.take() else { return };
+        ctx.spawn(work.run().into_actor(self).map(|(), _, ctx| ctx.stop()));
+    }
+}
+
+struct Work {
+    generation: Arc<Generation>,
+    next: Next<ReadBatch>,
+    /// Number of the batch that is read next.
+    batch: u64,
+    mood: Mood,
+}
+
+/// What the next read is for.
+#[derive(Clone, Copy)]
+struct Mood {
+    /// It is the first of the generation: a predecessor may still hold rows.
+    first: bool,
+    /// It decides that the source is idle.
+    deciding: bool,
+}
+
+/// The source and the values of its parameters.
+struct Opened {
+    service: Arc<dyn Service>,
+    source: Box<dyn Source>,
+    parameters: Record,
+    strict: bool,
+    feeds_back: bool,
+}
+
+/// What follows a read.
+enum Follows {
+    Read,
+    End,
+}
+
+impl Work {
+    async fn run(mut self) {
+        let generation = self.generation.clone();
+        generation.handles(Stage::QueueReader, self.batch);
+        let opened = tokio::select! {
+            biased;
+            () = generation.stop.cancelled() => return,
+            () = generation.interrupted() => return,
+            opened = self.open() => opened,
+        };
+        let result = match opened {
+            Ok(mut opened) => self.read_on(&mut opened).await,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(()) => {}
+            Err(Failed {
+                error,
+                fatal: false,
+            }) => generation.fail(self.batch, error),
+            Err(Failed { error, fatal: true }) => generation.fail_for_good(self.batch, error),
+        }
+    }
+
+    /// Describes the tables, binds the source and opens it.
+    async fn open(&self) -> Result<Opened, Failed> {
+        let generation = &*self.generation;
+        let (script, plan) = (&generation.script, generation.plan());
+        let span = script.spec.plan.statement(plan.source).span;
+        let system = |error: SystemError| Failed::retried(PipelineError::system(error, span));
+        let service = claims::open(generation, &generation.address, span)?;
+        let tables = &script.spec.plan.statement(plan.source).tables;
+        let schema = script.describe(&service, tables).await.map_err(system)?;
+        let bound = bind(&script.spec.plan, plan.source, &schema).map_err(|diagnostics| {
+            service.forget();
+            let fatal = !script.was_bound(plan.source);
+            Failed {
+                error: PipelineError::Bind { diagnostics },
+                fatal,
+            }
+        })?;
+        if script.bound(plan.source) {
+            for warning in &bound.warnings {
+                warn!(script = %script.spec.name, code = warning.code, "{}", warning.message);
+            }
+        }
+        let source = service
+            .source(SourceSpec {
+                statement: bound.statement,
+                session_name: script.session_name(),
+                permits: generation.permits.total(),
+            })
+            .map_err(system)?;
+        let mut opened = Opened {
+            service,
+            source,
+            parameters: Record::new(),
+            strict: plan.strict,
+            feeds_back: plan.feeds_back,
+        };
+        self.evaluate(&mut opened)?;
+        Ok(opened)
+    }
+
+    /// Evaluates the parameters over the variables as the latest commit left them.
+    fn evaluate(&self, opened: &mut Opened) -> Result<(), Failed> {
+        let generation = &self.generation;
+        let variables = generation.progress.variables();
+        let values = generation
+            .script
+            .spec
+            .plan
+            .source_parameters(generation.pipeline, &variables);
+        opened.parameters = values.map_err(|error| Failed::retried(error.into()))?;
+        Ok(())
+    }
+
+    async fn read_on(&mut self, opened: &mut Opened) -> Result<(), Failed> {
+        let generation = self.generation.clone();
+        loop {
+            let alone = generation.permits.in_flight() == 0;
+            let permit = tokio::select! {
+                biased;
+                () = generation.stop.cancelled() => return Ok(()),
+                () = generation.interrupted() => return Ok(()),
+                permit = generation.permits.take() => permit,
+            };
+            if opened.feeds_back {
+                self.evaluate(opened)?;
+            }
+            let wait_for_locked = self.mood.first || self.mood.deciding || opened.strict;
+            let bytes = generation.script.spec.settings.batch_bytes;
+            let limit = Limit {
+                bytes,
+                wait_for_locked,
+            };
+            let Some(read) = self.read(opened, limit).await? else {
+                return Ok(());
+            };
+            self.mood = Mood {
+                first: false,
+                deciding: false,
+            };
+            let follows = match read {
+                Read::Batch {
+                    records,
+                    keys,
+                    claim,
+                } => {
+                    let shown = generation.script.spec.observer.batch_in_flight();
+                    let batch = self.batch;
+                    self.send(ReadBatch::new(Claimed {
+                        records,
+                        keys,
+                        claim,
+                        permit,
+                        shown,
+                        batch,
+                    }))
+                    .await
+                }
+                Read::Empty { complete } => {
+                    self.rest(permit, wait_for_locked && alone, complete).await
+                }
+            };
+            if matches!(follows, Follows::End) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads; `None` if the generation ends before the read does.
+    async fn read(&self, opened: &mut Opened, limit: Limit) -> Result<Option<Read>, Failed> {
+        let generation = &*self.generation;
+        let overdue = async {
+            generation.stop.cancelled().await;
+            tokio::time::sleep(READ_GRACE).await;
+        };
+        let read = tokio::select! {
+            biased;
+            read = opened.source.read(limit, &opened.parameters) => read,
+            () = generation.interrupted() => return Ok(None),
+            () = overdue => return Ok(None),
+        };
+        let span = generation.span();
+        read.map(Some)
+            .map_err(|error| claims::failed(&opened.service, error, span).into())
+    }
+
+    async fn send(&mut self, batch: ReadBatch) -> Follows {
+        let generation = &*self.generation;
+        generation.progress.show(Doing::Running);
+        if generation.stop.is_cancelled() || generation.is_interrupted() {
+            batch.fail().release().await;
+            return Follows::End;
+        }
+        let id = batch.id();
+        match self.next.try_send(batch) {
+            Ok(()) => {
+                self.batch += 1;
+                generation.handles(Stage::QueueReader, self.batch);
+                Follows::Read
+            }
+            Err(refused) => {
+                let full = matches!(refused, Refused::Full(_));
+                let (Refused::Full(batch) | Refused::Closed(batch)) = refused;
+                generation.refused(id, full);
+                batch.fail().release().await;
+                Follows::End
+            }
+        }
+    }
+
+    /// Nothing was there to read. The source is idle if a read that waited for locked rows skipped nothing while no batch was in
+    /// flight, for a batch that fails comes back.
+    async fn rest(&mut self, permit: Permit, in_earnest: bool, complete: bool) -> Follows {
+        drop(permit);
+        let generation = &*self.generation;
+        generation.progress.show(Doing::Idle);
+        let settings = &generation.script.spec.settings;
+        if settings.until_idle {
+            if in_earnest && complete {
+                generation.idle();
+                return Follows::End;
+            }
+            self.mood.deciding = true;
+            tokio::select! {
+                biased;
+                () = generation.stop.cancelled() => {}
+                () = generation.interrupted() => {}
+                () = generation.permits.all_back() => {}
+            }
+        }
+        if !settings.until_idle || in_earnest {
+            generation.pause(settings.idle_delay).await;
+        }
+        Follows::Read
+    }
+}
+
+/// An error of the reader; a fatal one ends the script.
+struct Failed {
+    error: PipelineError,
+    fatal: bool,
+}
+
+impl Failed {
+    fn retried(error: PipelineError) -> Self {
+        Self {
+            error,
+            fatal: false,
+        }
+    }
+}
+
+impl From<PipelineError> for Failed {
+    fn from(error: PipelineError) -> Self {
+        Self::retried(error)
+    }
+}

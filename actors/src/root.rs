@@ -1,0 +1,332 @@
+//! Root programs and iterations of parallel loops: what runs outside of sources. Each database statement is a unit of its own here;
+//! messages are acknowledged before the script goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use dajet_core::{BoxFuture, Record, Sink, Value};
+use dajet_lang::machine::{
+    Ended, Machine, MachineSpec, Resume, Run, SinkId, SinkSpec, Step, Variables,
+};
+use dajet_lang::plan::ProgramId;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tracing::error;
+
+use crate::batch::{Opening, Output, Outputs};
+use crate::error::PipelineError;
+use crate::pipeline::{self, Order};
+use crate::script::{Answered, Failure, Script, Tokens, now};
+
+/// How a program ended.
+pub(crate) enum ProgramEnd {
+    /// At its last statement, or by RETURN.
+    Done(Option<Value>),
+    /// By BREAK or RETURN out of what runs it.
+    Left(Option<Value>),
+    /// By a stop.
+    Stopped,
+}
+
+/// A program that runs outside of sources.
+pub(crate) struct Root {
+    script: Arc<Script>,
+    machine: Machine,
+    tokens: Tokens,
+    gathered: Outputs,
+    sinks: BTreeMap<SinkId, Box<dyn Sink>>,
+}
+
+impl Root {
+    pub(crate) fn new(script: Arc<Script>, machine: MachineSpec, tokens: Tokens) -> Self {
+        let machine = Machine::new(machine);
+        Self {
+            script,
+            machine,
+            tokens,
+            gathered: Outputs::default(),
+            sinks: BTreeMap::new(),
+        }
+    }
+
+    /// Runs to the end. A stop ends it before its next statement; what is gathered is delivered before the program ends.
+    pub(crate) async fn run(&mut self, start: Resume) -> Result<ProgramEnd, Failure> {
+        let tokens = self.tokens.clone();
+        let mut step = self.machine.resume(start)?;
+        loop {
+            let answered = match step {
+                Step::Done { returned } => {
+                    self.flush().await?;
+                    return Ok(ProgramEnd::Done(returned));
+                }
+                Step::Leave { returned } => {
+                    self.flush().await?;
+                    return Ok(ProgramEnd::Left(returned));
+                }
+                Step::Run(run) => {
+                    self.flush().await?;
+                    let ended = perform(self.script.clone(), run, tokens.clone()).await?;
+                    Answered::Resume(Resume::Ended(ended))
+                }
+                _ if tokens.stop.is_cancelled() || tokens.kill.is_cancelled() => {
+                    return Ok(ProgramEnd::Stopped);
+                }
+                step => tokio::select! {
+                    biased;
+                    () = tokens.kill.cancelled() => return Ok(ProgramEnd::Stopped),
+                    answered = self.answer(step) => answered?,
+                },
+            };
+            step = match answered {
+                Answered::Resume(resume) => self.machine.resume(resume)?,
+                Answered::Bound { resume, statement } => {
+                    let step = self.machine.resume(resume)?;
+                    self.script.bound(statement);
+                    step
+                }
+            };
+        }
+    }
+
+    async fn answer(&mut self, step: Step) -> Result<Answered, Failure> {
+        let script = self.script.clone();
+        let plan = &script.spec.plan;
+        match step {
+            Step::Bind {
+                address,
+                statement,
+                tables,
+            } => {
+                let span = plan.statement(statement).span;
+                let failed = |error| PipelineError::system(error, span);
+                let service = script.spec.services.open(&address).map_err(failed)?;
+                let schema = script.describe(&service, &tables).await.map_err(failed)?;
+                return Ok(Answered::Bound {
+                    resume: Resume::Schema(schema),
+                    statement,
+                });
+            }
+            Step::Call {
+                address,
+                statement,
+                bound,
+                parameters,
+            } => {
+                self.flush().await?;
+                let span = plan.statement(statement).span;
+                let failed = |error| PipelineError::system(error, span);
+                let service = script.spec.services.open(&address).map_err(failed)?;
+                let answer = service
+                    .execute(&bound, &[parameters])
+                    .await
+                    .map_err(failed)?;
+                return Ok(Answered::Resume(Resume::Answer(answer)));
+            }
+            Step::Emit(sink, record) => {
+                self.gather(sink, record);
+                if self.gathered.bytes() > script.spec.settings.batch_bytes {
+                    self.flush().await?;
+                }
+            }
+            Step::Flush => self.flush().await?,
+            Step::Print(line) => (script.spec.print)(&line),
+            Step::Sleep(pause) => {
+                tokio::select! {
+                    biased;
+                    () = self.tokens.stop.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+            Step::Yield => tokio::task::yield_now().await,
+            Step::Run(_) | Step::Leave { .. } | Step::Done { .. } => {
+                return Err(PipelineError::fault("a step was answered twice").into());
+            }
+        }
+        Ok(Answered::Resume(Resume::Continue))
+    }
+
+    fn gather(&mut self, sink: SinkId, record: Record) {
+        let spec = match self.gathered.iter().find(|output| output.sink == sink) {
+            Some(output) => output.spec.clone(),
+            None => Arc::new(self.machine.sink(sink).clone()),
+        };
+        self.gathered.add(
+            sink,
+            record,
+            Opening {
+                spec: &spec,
+                expected: 1,
+                origin: 0,
+            },
+        );
+    }
+
+    /// Delivers what is gathered, sink after sink, and waits for the receipts.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        for output in std::mem::take(&mut self.gathered).into_list() {
+            self.deliver(output).await?;
+        }
+        Ok(())
+    }
+
+    async fn deliver(&mut self, output: Output) -> Result<(), PipelineError> {
+        let script = &self.script.spec;
+        let (SinkSpec::Messages { statement, .. } | SinkSpec::Rows { statement, .. }) =
+            &*output.spec;
+        let span = script.plan.statement(*statement).span;
+        let failed = |error| PipelineError::system(error, span);
+        match &*output.spec {
+            SinkSpec::Messages { spec, .. } => {
+                let mut sink = match self.sinks.remove(&output.sink) {
+                    Some(sink) => sink,
+                    None => script.services.sink(spec).map_err(failed)?,
+                };
+                let receipt = sink.deliver(output.records).await.map_err(failed)?;
+                receipt.await.map_err(failed)?;
+                // A sink that failed is not used again.
+                self.sinks.insert(output.sink, sink);
+            }
+            SinkSpec::Rows { address, bound, .. } => {
+                let service = script.services.open(address).map_err(failed)?;
+                service
+                    .execute(bound, &output.records)
+                    .await
+                    .map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a pipeline or a parallel loop to its end.
+pub(crate) fn perform(
+    script: Arc<Script>,
+    run: Run,
+    tokens: Tokens,
+) -> BoxFuture<'static, Result<Ended, Failure>> {
+    Box::pin(async move {
+        match run {
+            Run::Pipeline {
+                pipeline,
+                address,
+                variables,
+            } => {
+                pipeline::run(
+                    &script,
+                    Order {
+                        pipeline,
+                        address,
+                        variables,
+                    },
+                    &tokens,
+                )
+                .await
+            }
+            Run::Loop {
+                program,
+                iterations,
+                parallel,
+            } => {
+                let parallel = match parallel {
+                    0 => available_parallelism().map_or(1, usize::from),
+                    n => n,
+                };
+                run_loop(
+                    &script,
+                    Iterations {
+                        program,
+                        iterations,
+                        parallel,
+                    },
+                    &tokens,
+                )
+                .await
+            }
+        }
+    })
+}
+
+struct Iterations {
+    program: ProgramId,
+    iterations: Vec<Variables>,
+    parallel: usize,
+}
+
+/// Runs the iterations, so many at one time, and waits for all of them. An error of one ends the others gracefully if the script
+/// cannot go on in any case; the first error is the loop's.
+async fn run_loop(
+    script: &Arc<Script>,
+    order: Iterations,
+    tokens: &Tokens,
+) -> Result<Ended, Failure> {
+    let Iterations {
+        program,
+        iterations,
+        parallel,
+    } = order;
+    let tokens = tokens.child();
+    let mut waiting = iterations.into_iter();
+    let mut running = FuturesUnordered::new();
+    let start = |variables| iterate(script.clone(), program, variables, tokens.clone());
+    running.extend(waiting.by_ref().take(parallel).map(start));
+    let mut result = Ok(Ended::Done);
+    while let Some(ended) = running.next().await {
+        let more = match ended {
+            Ok(ProgramEnd::Done(None)) => true,
+            Ok(ProgramEnd::Done(Some(value)) | ProgramEnd::Left(Some(value))) => {
+                first(&mut result, Ended::Returned(value))
+            }
+            Ok(ProgramEnd::Left(None)) => false,
+            Ok(ProgramEnd::Stopped) => first(&mut result, Ended::Stopped),
+            Err(failure) => {
+                if !failure.given_up {
+                    tokens.stop.cancel();
+                }
+                note(&mut result, failure);
+                false
+            }
+        };
+        if !more {
+            waiting = Vec::new().into_iter();
+        }
+        running.extend(waiting.next().map(start));
+    }
+    result
+}
+
+/// Keeps the first end that is not an ordinary one. No further iteration starts.
+fn first(result: &mut Result<Ended, Failure>, ended: Ended) -> bool {
+    if matches!(result, Ok(Ended::Done)) {
+        *result = Ok(ended);
+    }
+    false
+}
+
+/// Keeps the first error and reports the others.
+fn note(result: &mut Result<Ended, Failure>, failure: Failure) {
+    if result.is_ok() {
+        *result = Err(failure);
+    } else {
+        let (code, chain) = (failure.error.code(), failure.error.chain());
+        error!(code, error = %chain, "another iteration of the loop failed");
+    }
+}
+
+async fn iterate(
+    script: Arc<Script>,
+    program: ProgramId,
+    variables: Variables,
+    tokens: Tokens,
+) -> Result<ProgramEnd, Failure> {
+    let spec = &script.spec;
+    let machine = MachineSpec {
+        plan: spec.plan.clone(),
+        program,
+        variables,
+        parameters: Arc::default(),
+        environment: spec.environment.clone(),
+        seed: script.seeds.next(),
+    };
+    let mut root = Root::new(script.clone(), machine, tokens);
+    root.run(Resume::Start(now())).await
+}

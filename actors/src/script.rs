@@ -1,0 +1,268 @@
+//! A script: runs its root program, starts the pipelines and parallel loops that it comes to, and waits for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dajet_core::span::position;
+use dajet_core::{Schema, Service, Span, SystemError, Value};
+use dajet_lang::machine::{Clock, MachineSpec, Resume};
+use dajet_lang::plan::{PipelineId, Plan, StatementId};
+use jiff::tz::TimeZone;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::arbiters::Arbiters;
+use crate::backoff::Seeds;
+use crate::error::PipelineError;
+use crate::observe::Observer;
+pub(crate) use crate::root::perform;
+use crate::root::{ProgramEnd, Root};
+use crate::services::Services;
+use crate::settings::Settings;
+
+/// What a script is run with.
+pub struct ScriptSpec {
+    /// Its name in logs and at the servers.
+    pub name: Arc<str>,
+    /// The compiled script.
+    pub plan: Arc<Plan>,
+    /// Values of root variables, in place of their initialisers.
+    pub parameters: Arc<BTreeMap<String, Value>>,
+    /// Values of `{$NAME}`.
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// Settings of its pipelines.
+    pub settings: Settings,
+    /// The node's databases and brokers.
+    pub services: Services,
+    /// The threads that its actors live on.
+    pub arbiters: Arbiters,
+    /// Takes the lines of PRINT. It must not block.
+    pub print: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Counts what happens.
+    pub observer: Observer,
+}
+
+/// How a script ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its last statement was completed, or every source was idle with `until_idle`.
+    Ended {
+        /// The value of RETURN.
+        returned: Option<Value>,
+    },
+    /// It was stopped or killed.
+    Stopped,
+    /// Errors went on for too long, or too often.
+    GaveUp(PipelineError),
+    /// An error outside a source, a first bind that does not fit, or a broken invariant.
+    Failed(PipelineError),
+}
+
+/// Runs a script to its end, inside an actix System. `stop` reads no more and drains; `kill` releases at once.
+pub async fn run(spec: ScriptSpec, stop: CancellationToken, kill: CancellationToken) -> Outcome {
+    run_script(Script::new(spec), Tokens { stop, kill }).await
+}
+
+pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
+    let script = Arc::new(script);
+    let spec = &script.spec;
+    let machine = MachineSpec {
+        plan: spec.plan.clone(),
+        program: spec.plan.root(),
+        variables: Default::default(),
+        parameters: spec.parameters.clone(),
+        environment: spec.environment.clone(),
+        seed: script.seeds.next(),
+    };
+    let mut root = Root::new(script.clone(), machine, tokens.clone());
+    let outcome = match root.run(Resume::Start(now())).await {
+        Ok(ProgramEnd::Stopped) => Outcome::Stopped,
+        Ok(_) if tokens.stop.is_cancelled() => Outcome::Stopped,
+        Ok(ProgramEnd::Done(returned) | ProgramEnd::Left(returned)) => Outcome::Ended { returned },
+        Err(Failure {
+            error,
+            given_up: true,
+        }) => Outcome::GaveUp(error),
+        Err(Failure {
+            error,
+            given_up: false,
+        }) => Outcome::Failed(error),
+    };
+    let failed = matches!(outcome, Outcome::GaveUp(_) | Outcome::Failed(_));
+    script.spec.observer.ended(failed);
+    outcome
+}
+
+/// The ways to end what runs, from outside.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    /// Read no more, drain, end.
+    pub(crate) stop: CancellationToken,
+    /// Release at once.
+    pub(crate) kill: CancellationToken,
+}
+
+impl Tokens {
+    /// Tokens for what runs inside something that can be stopped.
+    pub(crate) fn of(stop: &CancellationToken) -> Self {
+        Self {
+            stop: stop.child_token(),
+            kill: CancellationToken::new(),
+        }
+    }
+
+    /// Tokens that end a part and leave the whole alone.
+    pub(crate) fn child(&self) -> Self {
+        Self {
+            stop: self.stop.child_token(),
+            kill: self.kill.child_token(),
+        }
+    }
+}
+
+/// An error that ends a program.
+pub(crate) struct Failure {
+    pub(crate) error: PipelineError,
+    pub(crate) given_up: bool,
+}
+
+impl Failure {
+    pub(crate) fn fatal(error: PipelineError) -> Self {
+        Self {
+            error,
+            given_up: false,
+        }
+    }
+
+    pub(crate) fn given_up(error: PipelineError) -> Self {
+        Self {
+            error,
+            given_up: true,
+        }
+    }
+}
+
+impl<E: Into<PipelineError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::fatal(error.into())
+    }
+}
+
+/// The answer to a step of a machine.
+pub(crate) enum Answered {
+    /// Resume with this.
+    Resume(Resume),
+    /// Resume with this schema; the statement is bound if that succeeds.
+    Bound {
+        /// The schema.
+        resume: Resume,
+        /// What is bound.
+        statement: StatementId,
+    },
+}
+
+/// What all parts of a running script share.
+pub(crate) struct Script {
+    pub(crate) spec: ScriptSpec,
+    pub(crate) seeds: Seeds,
+    bound: Mutex<BTreeSet<StatementId>>,
+    #[cfg(feature = "testing")]
+    pub(crate) defect: Option<crate::testing::Defect>,
+}
+
+impl Script {
+    pub(crate) fn new(spec: ScriptSpec) -> Self {
+        Self {
+            seeds: Seeds::new(spec.settings.seed),
+            spec,
+            bound: Mutex::default(),
+            #[cfg(feature = "testing")]
+            defect: None,
+        }
+    }
+
+    /// Notes that a statement has been bound; true if it is the first time.
+    pub(crate) fn bound(&self, statement: StatementId) -> bool {
+        self.bound.lock().insert(statement)
+    }
+
+    /// True if the statement has been bound before in this process.
+    pub(crate) fn was_bound(&self, statement: StatementId) -> bool {
+        self.bound.lock().contains(&statement)
+    }
+
+    /// Asks the catalog. What it remembers is thrown away once if it does not know a table.
+    pub(crate) async fn describe(
+        &self,
+        service: &Arc<dyn Service>,
+        tables: &[Arc<str>],
+    ) -> Result<Schema, SystemError> {
+        match service.describe(tables).await {
+            Ok(schema) if schema.tables.iter().all(|(_, table)| table.is_some()) => {
+                return Ok(schema);
+            }
+            Err(error) if !error.unknown_name => return Err(error),
+            // A table that was made a moment ago is not in what the catalog remembers.
+            Ok(_) | Err(_) => service.forget(),
+        }
+        service.describe(tables).await
+    }
+
+    /// The name of a source's session at its server: host and script.
+    pub(crate) fn session_name(&self) -> Arc<str> {
+        let host = &self.spec.services.environment().session_name;
+        format!("{host}:{}", self.spec.name).into()
+    }
+
+    /// Reports an error of a batch.
+    pub(crate) fn report(&self, error: &PipelineError, pipeline: PipelineId, batch: u64) {
+        use dajet_core::ErrorClass;
+        let chain = error.chain();
+        let (script, code, place) = (&*self.spec.name, error.code(), self.place(error.span()));
+        let (pipeline, hint) = (pipeline.0, error.hint());
+        match error.class() {
+            ErrorClass::Transient => {
+                warn!(script, pipeline, batch, code, place, hint, error = %chain, "batch released");
+            }
+            ErrorClass::Rejected | ErrorClass::Misconfigured => {
+                error!(script, pipeline, batch, code, place, hint, error = %chain, "batch released");
+            }
+            ErrorClass::Fault => {
+                error!(script, pipeline, batch, code, place, hint, error = %chain, "pipeline ends");
+            }
+        }
+        self.spec.observer.failed(chain);
+    }
+
+    /// Line and column of a place in the script.
+    fn place(&self, span: Option<Span>) -> Option<String> {
+        span.map(|span| {
+            let place = position(self.spec.plan.text(), span.start);
+            format!("{}:{}", place.line, place.column)
+        })
+    }
+}
+
+/// The time, for a batch or a statement.
+pub(crate) fn now() -> Clock {
+    let now = jiff::Zoned::now();
+    Clock {
+        local: now.datetime(),
+        utc: now.with_time_zone(TimeZone::UTC).datetime(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_script_may_move_between_threads() {
+        fn sendable<F: Future + Send>(
+            _: fn(ScriptSpec, CancellationToken, CancellationToken) -> F,
+        ) {
+        }
+        sendable(run);
+    }
+}
