@@ -184,6 +184,17 @@ pub struct SourceSpec {
     pub permits: usize,
 }
 
+/// What a source at a broker is made of: a `CONSUME 'uri'` with its options evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerSpec {
+    /// Address: `kafka`, `amqp://…`.
+    pub address: Address,
+    /// Options as written, values evaluated.
+    pub options: Vec<(Arc<str>, Value)>,
+    /// Open claims at one time.
+    pub permits: usize,
+}
+
 /// What a message sink is made of: a `PRODUCE` with its options evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageSpec {

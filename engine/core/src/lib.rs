@@ -17,8 +17,8 @@ pub mod value;
 
 pub use address::{Address, Identity};
 pub use contract::{
-    Answer, BoxFuture, Claim, Connector, Connectors, Environment, Limit, MessageSpec, Read,
-    Receipt, Service, Sink, Source, SourceSpec,
+    Answer, BoxFuture, BrokerSpec, Claim, Connector, Connectors, Environment, Limit, MessageSpec,
+    Read, Receipt, Service, Sink, Source, SourceSpec,
 };
 pub use decimal::{ArithmeticError, Decimal, DecimalParseError};
 pub use diagnostic::{Diagnostic, Label, Severity};
