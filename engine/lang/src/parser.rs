@@ -17,6 +17,8 @@ mod unsupported;
 #[cfg(test)]
 mod dump;
 #[cfg(test)]
+mod robustness;
+#[cfg(test)]
 mod tests;
 
 use dajet_core::{Diagnostic, Severity, Span};

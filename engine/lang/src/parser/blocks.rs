@@ -5,7 +5,7 @@ use dajet_core::{Diagnostic, Severity, Span};
 use super::skip::Stop;
 use super::{Dialect, Parser};
 use crate::ast::{Block, Statement, StatementKind};
-use crate::lexer::{Keyword, TokenKind};
+use crate::lexer::{DIAGNOSTICS_MAX, Keyword, TokenKind};
 
 /// A block that is open.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,7 +187,7 @@ impl Parser<'_> {
             let same = Keyword::find_in_any_case(word).filter(|k| k.starts_statement());
             let meant = match same {
                 Some(keyword) => Some((word.to_uppercase(), keyword)),
-                None => Keyword::nearest_at_statement(word).map(|(t, k)| (t.to_owned(), k)),
+                None => self.nearest_statement(word),
             };
             if let Some((spelling, keyword)) = meant {
                 let message = format!("unknown statement \"{word}\"");
@@ -207,6 +207,14 @@ impl Parser<'_> {
         self.unexpected_with("a statement", hint);
         self.advance();
         None
+    }
+
+    fn nearest_statement(&self, word: &str) -> Option<(String, Keyword)> {
+        // Dear, and nobody would read it.
+        if self.diagnostics.len() >= DIAGNOSTICS_MAX {
+            return None;
+        }
+        Keyword::nearest_at_statement(word).map(|(text, keyword)| (text.to_owned(), keyword))
     }
 
     /// What to do with something that begins no statement.
@@ -230,21 +238,18 @@ impl Parser<'_> {
         }
         let message = "a line of asterisks is no statement";
         self.error(first.to(last), message, "Begin a line of comment with --.");
-        loop {
-            let line_end = self.line_end(last);
-            while !self.at_end() && self.token().span.start < line_end {
-                self.advance();
-            }
-            if self.kind() != TokenKind::Star {
+        while !self.begins_line() || self.kind() == TokenKind::Star {
+            self.advance();
+            if self.at_end() {
                 return;
             }
-            last = self.token().span;
         }
     }
 
-    fn line_end(&self, span: Span) -> u32 {
-        let rest = &self.text[span.end as usize..];
-        span.end + rest.find('\n').unwrap_or(rest.len()) as u32
+    /// True if a line break stands in front of the next token.
+    fn begins_line(&self) -> bool {
+        let between = Span::new(self.last_end(), self.token().span.start);
+        self.slice(between).contains(['\r', '\n'])
     }
 
     /// `USE 'address' … END`
@@ -272,12 +277,11 @@ impl Parser<'_> {
 
     /// Skips the rest of a block's first line behind a mistake in it: the head seldom spans lines.
     pub(super) fn skip_head(&mut self) {
-        let line_end = self.line_end(Span::new(0, self.last_end()));
         let stops = |parser: &Self| {
             let keyword = parser.keyword();
             keyword.is_some_and(|k| k.starts_statement() || k.ends_block())
         };
-        while !self.at_end() && self.token().span.start < line_end && !stops(self) {
+        while !self.at_end() && !self.begins_line() && !stops(self) {
             self.advance();
         }
     }

@@ -387,7 +387,7 @@ fn refuses_clauses_that_are_not_built() {
         "SELECT a INTO @x FROM b UNION ALL SELECT c FROM d INSERT T FROM e SELECT f INTO g FROM h",
         "(select [a] into @x from b) (unsupported) (select [f] from h)\
          \nE_UNSUPPORTED 1:25 UNION is not supported yet\
-         \nE_UNSUPPORTED 1:58 INSERT … FROM is not supported yet\
+         \nE_UNSUPPORTED 1:60 INSERT … FROM is not supported yet\
          \nE_UNSUPPORTED 1:81 INTO a temporary table is not supported yet",
     );
     check(
