@@ -84,7 +84,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "GiveUpAfter",
         default: "60",
-        meaning: "with --until-idle: seconds of errors with no commit in between, then exit code 1",
+        meaning: "with --until-idle: seconds of errors without a commit, then exit code 1",
         set: |s, v| duration(v).map(|d| s.pipeline.give_up_after = d),
     },
     Setting {
@@ -96,7 +96,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "ReadAhead",
         default: "of the source",
-        meaning: "batches read before the present one is committed, 0 or 1",
+        meaning: "batches read before the present one is committed",
         set: |s, v| count(v, 0).map(|n| s.pipeline.read_ahead = Some(n as usize)),
     },
     Setting {
@@ -156,8 +156,8 @@ pub fn settings_help() -> String {
         ));
     }
     text.push_str(
-        "\nExit codes: 0 success, 1 run-time error, 2 wrong call or configuration, 3 script does not compile or bind,\n\
-         130 interrupted.",
+        "\nExit codes: 0 success, 1 run-time error, 2 wrong call or configuration,\n\
+         3 script does not compile or bind, 130 interrupted.",
     );
     text
 }

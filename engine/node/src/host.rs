@@ -1,15 +1,14 @@
-//! The node: one actix system over one shared runtime, one arbiter per core, one set of services; scripts run on it.
+//! The node: one actix system, one arbiter per core, one set of services; scripts run on it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use actix_rt::{Arbiter, System};
-use dajet_actors::{Outcome, ScriptSpec, Services};
+use actix_rt::{System, SystemRunner};
+use dajet_actors::{Arbiters, Outcome, ScriptSpec, Services};
 use dajet_core::{Connectors, Environment};
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -55,25 +54,59 @@ pub enum End {
     Lost,
 }
 
-/// Runs the scripts together until all have ended. `on_end` is called for each as it ends, with its index, how it ended
-/// and a watch that holds its summary.
-///
-/// # Errors
-/// If the runtime or the signals cannot start.
-pub fn run(
-    specs: Vec<ScriptSpec>,
-    settings: &Settings,
-    screen: &Screen,
-    signals: &Signals,
-    on_end: impl FnMut(usize, End, Watch),
-) -> Result<(), HostError> {
-    let runtime = runtime()?;
-    let system = System::with_tokio_rt(|| runtime);
-    system.block_on(run_all(specs, settings, screen, signals, runtime, on_end))
+/// The actix system and its arbiters.
+pub struct Node {
+    system: SystemRunner,
+    arbiters: Arbiters,
 }
 
-/// One runtime for the arbiters, the drivers' connections and the timers. It lives until the process ends, since arbiter
-/// threads hold it and none of them may be the one that drops it.
+/// What a run of scripts needs besides them.
+pub struct Surroundings<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// Where progress is shown.
+    pub screen: &'a Screen,
+    /// What asks for the end.
+    pub signals: &'a Signals,
+}
+
+impl Node {
+    /// Starts the system on this thread, and a thread for each core.
+    ///
+    /// # Errors
+    /// If the runtime cannot start.
+    pub fn start() -> Result<Self, HostError> {
+        let runtime = runtime()?;
+        let system = System::with_tokio_rt(|| runtime);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            system,
+            arbiters: Arbiters::new(cores),
+        })
+    }
+
+    /// The threads that actors live on.
+    pub fn arbiters(&self) -> Arbiters {
+        self.arbiters.clone()
+    }
+
+    /// Runs the scripts together until all have ended. `on_end` is called for each as it ends, with its index, how it ended
+    /// and a watch that holds its summary.
+    ///
+    /// # Errors
+    /// If signals cannot be listened to.
+    pub fn run(
+        self,
+        specs: Vec<ScriptSpec>,
+        surroundings: &Surroundings<'_>,
+        on_end: impl FnMut(usize, End, Watch),
+    ) -> Result<(), HostError> {
+        self.system.block_on(run_all(specs, surroundings, on_end))
+    }
+}
+
+/// The runtime of the scripts and of the drivers. It lives until the process ends, since the threads that use it must not
+/// be those that drop it.
 fn runtime() -> Result<&'static Runtime, HostError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -87,40 +120,32 @@ fn runtime() -> Result<&'static Runtime, HostError> {
 
 async fn run_all(
     specs: Vec<ScriptSpec>,
-    settings: &Settings,
-    screen: &Screen,
-    signals: &Signals,
-    runtime: &'static Runtime,
+    surroundings: &Surroundings<'_>,
     mut on_end: impl FnMut(usize, End, Watch),
 ) -> Result<(), HostError> {
+    let Surroundings {
+        settings,
+        screen,
+        signals,
+    } = surroundings;
     let listener = signals.listen().map_err(|source| HostError::Start {
         what: "listening to signals",
         source,
     })?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let arbiters: Vec<Arbiter> = (0..cores.min(specs.len()))
-        .map(|_| Arbiter::with_tokio_rt(move || runtime))
-        .collect();
     let kill = CancellationToken::new();
     let mut ends = JoinSet::new();
     let mut watches = BTreeMap::new();
     for (index, spec) in specs.into_iter().enumerate() {
-        watches.insert(
-            index,
-            Watch::new(
-                spec.name.clone(),
-                spec.observer.clone(),
-                screen,
-                Instant::now(),
-            ),
+        let watch = Watch::new(
+            spec.name.clone(),
+            spec.observer.clone(),
+            screen,
+            Instant::now(),
         );
-        let outcome = start(
-            spec,
-            &arbiters[index % arbiters.len()],
-            signals.stop.clone(),
-            kill.clone(),
-        );
-        ends.spawn(async move { (index, outcome.await.map_or(End::Lost, End::Outcome)) });
+        watches.insert(index, watch);
+        let script = dajet_actors::run(spec, signals.stop.clone(), kill.clone());
+        let task = tokio::task::spawn_local(script);
+        ends.spawn_local(async move { (index, task.await.map_or(End::Lost, End::Outcome)) });
     }
     let mut redraw = tokio::time::interval(REDRAW);
     let mut patience = pin!(patience(settings.pipeline.stop_grace, signals, &kill));
@@ -143,9 +168,6 @@ async fn run_all(
         on_end(index, End::Hung, watch);
     }
     listener.abort();
-    for arbiter in arbiters {
-        arbiter.stop();
-    }
     Ok(())
 }
 
@@ -155,26 +177,4 @@ async fn patience(grace: Duration, signals: &Signals, kill: &CancellationToken) 
     tokio::time::sleep(grace + RELEASE_GRACE).await;
     kill.cancel();
     tokio::time::sleep(RELEASE_GRACE).await;
-}
-
-/// Starts a script on the arbiter that its actors will share.
-fn start(
-    spec: ScriptSpec,
-    arbiter: &Arbiter,
-    stop: CancellationToken,
-    kill: CancellationToken,
-) -> oneshot::Receiver<Outcome> {
-    let (sender, outcome) = oneshot::channel();
-    let accepted = arbiter.spawn_fn(move || {
-        actix_rt::spawn(async move {
-            let ended = dajet_actors::run(spec, stop, kill).await;
-            if sender.send(ended).is_err() {
-                tracing::debug!("nobody waits for the script any longer");
-            }
-        });
-    });
-    if !accepted {
-        tracing::error!("an arbiter has ended before its script began");
-    }
-    outcome
 }

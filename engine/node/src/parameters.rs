@@ -74,13 +74,14 @@ impl Parameters {
             let Some(written) = self.values.get(&name) else {
                 continue;
             };
-            let structured = matches!(&*variable.type_name, "object" | "array");
+            let structured = matches!(variable.type_name, "object" | "array");
             let value = match written {
                 Written::Text(text) if !structured => Value::text(text.as_str()),
-                Written::Text(json) | Written::Json(json) => dajet_lang::json::parse(json)
-                    .map_err(|e| {
+                Written::Text(json) | Written::Json(json) => {
+                    Value::from_json(json).map_err(|e| {
                         HostError::usage(format!("parameter \"{name}\" is no JSON: {e}"))
-                    })?,
+                    })?
+                }
             };
             taken.insert(variable.name.to_string(), value);
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dajet_actors::{Observer, Outcome, PipelineError, ScriptSpec, Services};
+use dajet_actors::{Arbiters, Observer, Outcome, PipelineError, ScriptSpec, Services};
 use dajet_lang::Plan;
 
 use crate::check::show;
@@ -13,7 +13,7 @@ use crate::cli::RunArgs;
 use crate::compile::{Compiled, compile};
 use crate::config::Settings;
 use crate::error::{Chain, Exit, HostError};
-use crate::host::{self, End};
+use crate::host::{self, End, Node, Surroundings};
 use crate::parameters::{self, Parameters};
 use crate::render::{self, Report};
 use crate::screen::Screen;
@@ -44,10 +44,12 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
     } else {
         Exit::Success
     };
+    let node = Node::start()?;
     let call = Call {
         settings: &settings,
         parameters: &parameters,
         services: host::services(&settings),
+        arbiters: node.arbiters(),
         screen,
     };
     let (mut specs, mut started) = (Vec::new(), Vec::new());
@@ -68,7 +70,12 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
         return Ok(exit);
     }
     let signals = Signals::default();
-    host::run(specs, &settings, screen, &signals, |index, end, watch| {
+    let surroundings = Surroundings {
+        settings: &settings,
+        screen,
+        signals: &signals,
+    };
+    node.run(specs, &surroundings, |index, end, watch| {
         let (how, code) = conclude(started[index], end, options.result, screen);
         screen.say(&watch.finish(how, Instant::now()));
         exit = exit.max(code);
@@ -85,6 +92,7 @@ struct Call<'a> {
     settings: &'a Settings,
     parameters: &'a Parameters,
     services: Services,
+    arbiters: Arbiters,
     screen: &'a Screen,
 }
 
@@ -99,6 +107,7 @@ impl Call<'_> {
             environment: Arc::new(environment(plan)?),
             settings: self.settings.pipeline.clone(),
             services: self.services.clone(),
+            arbiters: self.arbiters.clone(),
             print: Arc::new(move |line: &str| {
                 if let Err(error) = screen.out(line) {
                     tracing::warn!(script = &*name, %error, "cannot print a line");
@@ -127,9 +136,7 @@ fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, HostError> {
 fn conclude(script: &Compiled, end: End, result: bool, screen: &Screen) -> (&'static str, Exit) {
     match end {
         End::Outcome(Outcome::Ended { returned }) => {
-            let line = returned
-                .filter(|_| result)
-                .map(|value| dajet_lang::json::text(&value));
+            let line = returned.filter(|_| result).map(|value| value.to_json());
             match line.map(|line| screen.out(&line)) {
                 Some(Err(error)) => {
                     screen.say(&Chain(&HostError::Output(error)).to_string());

@@ -1,0 +1,15 @@
+//! The node from outside: the built binary against real databases and brokers, and the shape of the repository.
+//!
+//! Servers are named by `DAJET_TEST_PGSQL` and `DAJET_TEST_KAFKA`; `docker/services.sh run` sets them.
+
+mod command_line;
+mod delivery;
+mod example_scripts;
+mod first_light;
+mod mistakes;
+mod node;
+mod outages;
+mod servers;
+mod sqlite;
+mod stopping;
+mod tidy;
