@@ -3,8 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long any single run may take.
@@ -47,9 +46,15 @@ impl std::fmt::Display for Run {
 pub struct Node {
     child: Child,
     started: Instant,
-    lines: Receiver<String>,
-    seen: String,
-    err: JoinHandle<String>,
+    lines: Receiver<(Stream, String)>,
+    out: String,
+    err: String,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stream {
+    Out,
+    Err,
 }
 
 /// Runs `dajet` in the folder to its end.
@@ -98,47 +103,31 @@ impl Node {
             .spawn()
             .unwrap();
         let (sender, lines) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            out.lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
-        let mut stderr = child.stderr.take().unwrap();
-        let err = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            stderr.read_to_end(&mut text).unwrap();
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        forward(child.stdout.take().unwrap(), Stream::Out, sender.clone());
+        forward(child.stderr.take().unwrap(), Stream::Err, sender);
         Self {
             child,
             started: Instant::now(),
             lines,
-            seen: String::new(),
-            err,
+            out: String::new(),
+            err: String::new(),
         }
     }
 
-    /// Waits for a line on standard output.
+    /// Waits for this line on standard output.
     pub fn wait_for_line(&mut self, wanted: &str) {
-        loop {
-            match self.lines.recv_timeout(LIMIT) {
-                Ok(line) => {
-                    self.seen.push_str(&line);
-                    self.seen.push('\n');
-                    if line == wanted {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    self.child.kill().unwrap();
-                    panic!(
-                        "line {wanted:?} did not come ({error}); came:\n{}",
-                        self.seen
-                    );
-                }
-            }
-        }
+        while !self
+            .next(wanted)
+            .is_some_and(|(stream, line)| stream == Stream::Out && line == wanted)
+        {}
+    }
+
+    /// Waits for a line on standard error that holds `wanted`.
+    pub fn wait_for_error(&mut self, wanted: &str) {
+        while !self
+            .next(wanted)
+            .is_some_and(|(stream, line)| stream == Stream::Err && line.contains(wanted))
+        {}
     }
 
     /// Sends a signal by its name: `TERM`, `INT`.
@@ -152,30 +141,57 @@ impl Node {
 
     /// Waits for the end.
     pub fn finish(mut self) -> Run {
-        // Standard output closes when the process ends.
-        loop {
-            let left = LIMIT.saturating_sub(self.started.elapsed());
-            match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.seen.push_str(&line);
-                    self.seen.push('\n');
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.child.kill().unwrap();
-                    panic!(
-                        "no end within {LIMIT:?}\n--- out\n{}\n--- err\n{}",
-                        self.seen,
-                        self.err.join().unwrap()
-                    );
-                }
-            }
-        }
+        while self.read("the end").is_some() {}
         let code = self.child.wait().unwrap().code();
         Run {
             code,
-            out: self.seen,
-            err: self.err.join().unwrap(),
+            out: self.out,
+            err: self.err,
         }
     }
+
+    /// The next line; panics at the end of the process.
+    fn next(&mut self, wanted: &str) -> Option<(Stream, String)> {
+        let line = self.read(wanted);
+        assert!(
+            line.is_some(),
+            "{wanted:?} did not come\n--- out\n{}\n--- err\n{}",
+            self.out,
+            self.err
+        );
+        line
+    }
+
+    /// The next line; `None` when both streams have ended, as they do with the process.
+    fn read(&mut self, wanted: &str) -> Option<(Stream, String)> {
+        let left = LIMIT.saturating_sub(self.started.elapsed());
+        match self.lines.recv_timeout(left) {
+            Ok((stream, line)) => {
+                let seen = if stream == Stream::Out {
+                    &mut self.out
+                } else {
+                    &mut self.err
+                };
+                seen.push_str(&line);
+                seen.push('\n');
+                Some((stream, line))
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                self.child.kill().unwrap();
+                panic!(
+                    "{wanted} did not come within {LIMIT:?}\n--- out\n{}\n--- err\n{}",
+                    self.out, self.err
+                )
+            }
+        }
+    }
+}
+
+/// Sends the lines of a stream until it ends.
+fn forward(stream: impl Read + Send + 'static, name: Stream, sender: Sender<(Stream, String)>) {
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stream).split(b'\n').map_while(Result::ok);
+        lines.try_for_each(|line| sender.send((name, String::from_utf8_lossy(&line).into_owned())))
+    });
 }

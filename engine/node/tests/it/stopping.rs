@@ -1,1 +1,82 @@
-//! Soon.
+//! SIGTERM and SIGINT: what is in progress is finished, everything else stays in the queue.
+
+use super::node::Node;
+use super::sqlite;
+
+/// Each record takes a moment, so that there is always a batch in progress.
+const SLOW: &str = "DECLARE @order object
+USE 'sqlite://outbox.db'
+   CONSUME TOP 5 id, body INTO @order FROM outbox ORDER BY id ASC
+   SLEEP 0.05
+   PRINT @order.id
+   USE 'sqlite://orders.db'
+      INSERT orders SELECT id = @order.id, body = @order.body
+   END
+END
+";
+
+fn check_stop(signal: &str, code: i32) {
+    let folder = tempfile::tempdir().unwrap();
+    sqlite::outbox(folder.path(), 1000);
+    std::fs::write(folder.path().join("script.djs"), SLOW).unwrap();
+    let mut node = Node::start(folder.path(), &["run", "script.djs"], &[]);
+    node.wait_for_line("7");
+    node.signal(signal);
+    node.finish().expect(code, &["stopping", "stopped"]);
+    let delivered = sqlite::column(
+        folder.path(),
+        "orders.db",
+        "SELECT id FROM orders ORDER BY rowid",
+    );
+    let left = sqlite::column(
+        folder.path(),
+        "outbox.db",
+        "SELECT id FROM outbox ORDER BY id",
+    );
+    assert!(
+        delivered.len() >= 10 && delivered.len() < 100,
+        "{} delivered: the batch in progress is finished",
+        delivered.len()
+    );
+    assert_eq!(delivered.len() % 5, 0, "whole batches");
+    let all: Vec<String> = delivered.into_iter().chain(left).collect();
+    assert_eq!(all, (1..=1000).map(|id| id.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn sigterm_finishes_the_batch_and_is_a_success() {
+    check_stop("TERM", 0);
+}
+
+#[test]
+fn sigint_finishes_the_batch_and_is_an_interruption() {
+    check_stop("INT", 130);
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlite::outbox(folder.path(), 20);
+    std::fs::write(
+        folder.path().join("script.djs"),
+        SLOW.replace("SLEEP 0.05", "SLEEP 30")
+            .replace("   PRINT @order.id\n", "")
+            .replace("   SLEEP", "   PRINT @order.id\n   SLEEP"),
+    )
+    .unwrap();
+    let mut node = Node::start(folder.path(), &["run", "script.djs"], &[]);
+    node.wait_for_line("1");
+    node.signal("TERM");
+    node.wait_for_error("stopping");
+    node.signal("TERM");
+    let run = node.finish();
+    assert_eq!(run.code, Some(130), "{run}");
+    assert_eq!(
+        sqlite::column(folder.path(), "outbox.db", "SELECT count(*) FROM outbox"),
+        ["20"]
+    );
+    assert_eq!(
+        sqlite::column(folder.path(), "orders.db", "SELECT count(*) FROM orders"),
+        ["0"]
+    );
+}
