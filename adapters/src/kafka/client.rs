@@ -12,7 +12,6 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::error;
 use super::ledger::{Failure, Ledger};
 use super::settings::{Settings, refused};
 
@@ -100,10 +99,14 @@ impl ProducerContext for Context {
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
                 self.dead.store(true, Ordering::Relaxed);
-                let bytes = message.key_len() + message.payload_len();
-                self.ledger
-                    .lock()
-                    .fail(number, code, message.topic(), bytes);
+                let failure = Failure {
+                    code,
+                    record: None,
+                    topic: message.topic().to_owned(),
+                    bytes: message.key_len() + message.payload_len(),
+                    keyless: message.key().is_none(),
+                };
+                self.ledger.lock().fail(number, failure);
             }
         }
     }
@@ -187,12 +190,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Arc<Client> {
         &self.client
-    }
-
-    pub(super) fn client_handle(&self) -> Arc<Client> {
-        self.client.clone()
     }
 
     /// Number of the message at `index`.
@@ -210,31 +209,21 @@ impl Batch {
         let _ = (&mut self.ended).await;
     }
 
-    /// The failure of the batch, if it has failed.
-    pub(super) fn failure(&self) -> Option<SystemError> {
-        let failure = self
+    /// The likeliest cause of the batch's failure, if it has failed.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let mut failure = self
             .client
             .context()
             .ledger
             .lock()
             .failure(self.first)
             .cloned()?;
-        Some(self.told(failure))
-    }
-
-    fn told(&self, failure: Failure) -> SystemError {
-        let code = match failure.code {
-            Code::Fatal | Code::GaplessGuarantee => self
-                .client
-                .producer()
-                .client()
-                .fatal_error()
-                .map_or(failure.code, |(code, _)| code),
-            code => code,
-        };
-        let mut error = error::undelivered(&failure.topic, code, failure.bytes);
-        error.record = failure.record.filter(|_| !error::is_consequence(code));
-        error
+        if matches!(failure.code, Code::Fatal | Code::GaplessGuarantee)
+            && let Some((code, _)) = self.client.producer().client().fatal_error()
+        {
+            failure.code = code;
+        }
+        Some(failure)
     }
 
     /// Closes the batch as delivered.
@@ -242,12 +231,9 @@ impl Batch {
         self.settled = true;
     }
 
-    /// Closes the batch as given up; answers how many messages are not confirmed.
-    pub(super) fn give_up(mut self) -> usize {
-        self.settled = true;
-        let left = self.client.context().ledger.lock().close(self.first);
-        self.client.abandon();
-        left
+    /// How many messages are not confirmed.
+    pub(super) fn left(&self) -> usize {
+        self.client.context().ledger.lock().left(self.first)
     }
 }
 

@@ -3,6 +3,8 @@
 use dajet_core::{ErrorClass, SystemError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use super::ledger::Failure;
+
 /// Classes a code of the library.
 pub(super) fn class(code: Code) -> ErrorClass {
     match code {
@@ -46,30 +48,60 @@ pub(super) fn is_consequence(code: Code) -> bool {
     )
 }
 
-/// The error of a message that was not delivered to `topic`.
-pub(super) fn undelivered(topic: &str, code: Code, bytes: usize) -> SystemError {
+/// True if the size of a request or message is at fault.
+pub(super) fn is_size(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize
+    )
+}
+
+/// The error of a message that was not delivered; names its record if the cause is there.
+pub(super) fn undelivered(failure: &Failure) -> SystemError {
+    let Failure {
+        code,
+        ref topic,
+        bytes,
+        keyless,
+        ..
+    } = *failure;
     let error = |message: String| {
         SystemError::new(class(code), "E_CONFIRM", message)
             .with_native_code(format!("{code:?}"))
             .with_source(KafkaError::MessageProduction(code))
     };
-    match code {
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => missing_topic(topic, code),
+    let mut told = match code {
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => {
+            return missing_topic(topic, code);
+        }
+        Code::TopicAuthorizationFailed => return denied(topic),
         Code::UnknownPartition => error(format!("topic \"{topic}\" has no such partition"))
             .with_hint("Correct Partition, or leave it out."),
-        Code::TopicAuthorizationFailed => denied(topic),
-        Code::ClusterAuthorizationFailed => error("the brokers refuse idempotent writes".to_owned())
-            .with_hint("Grant IDEMPOTENT_WRITE on the cluster."),
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
-            error(format!("topic \"{topic}\" refuses a message of {bytes} bytes as too large")).with_hint(
-                "Raise max.message.bytes of the topic, and MessageMaxBytes in WITH if it is above 1000000.",
-            )
+        Code::ClusterAuthorizationFailed => {
+            error("the brokers refuse idempotent writes".to_owned())
+                .with_hint("Grant IDEMPOTENT_WRITE on the cluster.")
         }
         Code::InvalidRecord => error(format!("topic \"{topic}\" refuses a message as invalid"))
             .with_hint("A compacted topic takes no message without Key."),
-        _ if is_consequence(code) => error(format!("a message to topic \"{topic}\" was given up with its batch")),
-        _ => error(format!("cannot deliver to topic \"{topic}\": {}", lower_case(&code.to_string()))),
-    }
+        _ if is_size(code) => error(format!(
+            "topic \"{topic}\" refuses a message of {bytes} bytes as too large"
+        ))
+        .with_hint("Raise max.message.bytes of the topic, or set BatchSize in WITH below it."),
+        _ if is_consequence(code) => {
+            return error("a message was given up with its batch".to_owned());
+        }
+        _ => {
+            return error(format!(
+                "cannot deliver to topic \"{topic}\": {}",
+                lower_case(&code.to_string())
+            ));
+        }
+    };
+    // Another invalid message cannot be told from its neighbours.
+    told.record = failure
+        .record
+        .filter(|_| code != Code::InvalidRecord || keyless);
+    told
 }
 
 /// The error of a topic that the brokers do not know.
@@ -127,7 +159,17 @@ mod tests {
 
     #[test]
     fn tells_what_happened() {
-        let told = |code| undelivered("заказы", code, 7).to_string();
+        let told = |code| {
+            let topic = "заказы".to_owned();
+            undelivered(&Failure {
+                code,
+                record: None,
+                topic,
+                bytes: 7,
+                keyless: false,
+            })
+            .to_string()
+        };
         assert_eq!(told(Code::UnknownTopic), "topic \"заказы\" does not exist");
         assert_eq!(
             told(Code::MessageSizeTooLarge),

@@ -20,6 +20,34 @@ pub(super) struct Failure {
     pub(super) topic: String,
     /// Bytes of the message.
     pub(super) bytes: usize,
+    /// True if the message has no key.
+    pub(super) keyless: bool,
+}
+
+impl Failure {
+    /// A failure that is not of one record.
+    fn of_batch(code: Code, topic: &str) -> Self {
+        Self {
+            code,
+            record: None,
+            topic: topic.to_owned(),
+            bytes: 0,
+            keyless: false,
+        }
+    }
+
+    /// True if this is likelier the cause than `known`. The library gives all messages of a refused request the same code: of these the
+    /// largest one is too large, and one without key is invalid.
+    fn explains_more_than(&self, known: &Failure) -> bool {
+        if is_consequence(known.code) {
+            return !is_consequence(self.code);
+        }
+        known.code == self.code
+            && match self.code {
+                Code::InvalidRecord => self.keyless && !known.keyless,
+                _ => self.bytes > known.bytes,
+            }
+    }
 }
 
 /// A batch whose reports are awaited.
@@ -67,41 +95,25 @@ impl Ledger {
         }
     }
 
-    /// Notes that a message was not delivered. Reports of the batches behind may never come: they end too.
-    pub(super) fn fail(&mut self, number: usize, code: Code, topic: &str, bytes: usize) {
+    /// Notes that a message was not delivered; `failure` need not know its record. Reports of the batches behind may never come: they
+    /// end too.
+    pub(super) fn fail(&mut self, number: usize, mut failure: Failure) {
         let Some(position) = self.open.iter().position(|batch| batch.holds(number)) else {
             return;
         };
-        for (index, batch) in self.open.iter_mut().enumerate().skip(position) {
-            let failure = if index == position {
-                let record = Some(number.wrapping_sub(batch.first));
-                Failure {
-                    code,
-                    record,
-                    topic: topic.to_owned(),
-                    bytes,
-                }
-            } else {
-                Failure {
-                    code: Code::PurgeQueue,
-                    record: None,
-                    topic: topic.to_owned(),
-                    bytes: 0,
-                }
-            };
-            batch.fail(failure);
+        let behind = Failure::of_batch(Code::PurgeQueue, &failure.topic);
+        for batch in self.open.iter_mut().skip(position + 1) {
+            batch.fail(behind.clone());
         }
+        let batch = &mut self.open[position];
+        failure.record = Some(number.wrapping_sub(batch.first));
+        batch.fail(failure);
     }
 
     /// Ends every batch: the producer is of no use any more.
     pub(super) fn fail_all(&mut self, code: Code) {
         for batch in &mut self.open {
-            batch.fail(Failure {
-                code,
-                record: None,
-                topic: String::new(),
-                bytes: 0,
-            });
+            batch.fail(Failure::of_batch(code, ""));
         }
     }
 
@@ -114,12 +126,17 @@ impl Ledger {
             .as_ref()
     }
 
-    /// Forgets a batch; answers how many of its messages are not confirmed.
-    pub(super) fn close(&mut self, first: usize) -> usize {
-        let Some(position) = self.open.iter().position(|batch| batch.first == first) else {
-            return 0;
-        };
-        self.open.remove(position).map_or(0, |batch| batch.left)
+    /// How many messages of the batch are not confirmed.
+    pub(super) fn left(&self, first: usize) -> usize {
+        self.open
+            .iter()
+            .find(|batch| batch.first == first)
+            .map_or(0, |batch| batch.left)
+    }
+
+    /// Forgets a batch.
+    pub(super) fn close(&mut self, first: usize) {
+        self.open.retain(|batch| batch.first != first);
     }
 }
 
@@ -129,13 +146,11 @@ impl Open {
     }
 
     fn fail(&mut self, failure: Failure) {
-        let better = match &self.failure {
-            None => true,
-            Some(known) if is_consequence(known.code) => !is_consequence(failure.code),
-            // A refused request fails all its messages: the largest one is the likeliest cause.
-            Some(known) => known.code == failure.code && failure.bytes > known.bytes,
-        };
-        if better {
+        if self
+            .failure
+            .as_ref()
+            .is_none_or(|known| failure.explains_more_than(known))
+        {
             self.failure = Some(failure);
         }
         self.end();
@@ -153,6 +168,13 @@ impl Open {
 mod tests {
     use super::*;
 
+    fn failure(code: Code, bytes: usize) -> Failure {
+        Failure {
+            bytes,
+            ..Failure::of_batch(code, "заказы")
+        }
+    }
+
     #[test]
     fn ends_a_batch_with_its_last_confirmation() {
         let mut ledger = Ledger::default();
@@ -165,7 +187,8 @@ mod tests {
         ledger.confirm(first + 1);
         assert!(one.try_recv().is_ok());
         assert_eq!(ledger.failure(first), None);
-        assert_eq!(ledger.close(first), 0);
+        ledger.close(first);
+        assert_eq!(ledger.open.len(), 1);
     }
 
     #[test]
@@ -174,7 +197,7 @@ mod tests {
         let (before, mut zero) = ledger.open(1);
         let (first, mut one) = ledger.open(3);
         let (second, mut two) = ledger.open(1);
-        ledger.fail(first + 1, Code::MessageSizeTooLarge, "заказы", 10);
+        ledger.fail(first + 1, failure(Code::MessageSizeTooLarge, 10));
         assert!(zero.try_recv().is_err());
         assert!(one.try_recv().is_ok());
         assert!(two.try_recv().is_ok());
@@ -184,7 +207,7 @@ mod tests {
             ledger.failure(second).map(|f| f.code),
             Some(Code::PurgeQueue)
         );
-        assert_eq!(ledger.close(first), 3);
+        assert_eq!(ledger.left(first), 3);
     }
 
     #[test]
@@ -192,11 +215,24 @@ mod tests {
         let mut ledger = Ledger::default();
         let (first, _ended) = ledger.open(3);
         ledger.fail_all(Code::Fatal);
-        ledger.fail(first, Code::MessageSizeTooLarge, "t", 10);
-        ledger.fail(first + 2, Code::MessageSizeTooLarge, "t", 900);
-        ledger.fail(first + 1, Code::MessageSizeTooLarge, "t", 20);
-        ledger.fail(first + 1, Code::GaplessGuarantee, "t", 2000);
+        ledger.fail(first, failure(Code::MessageSizeTooLarge, 10));
+        ledger.fail(first + 2, failure(Code::MessageSizeTooLarge, 900));
+        ledger.fail(first + 1, failure(Code::MessageSizeTooLarge, 20));
+        ledger.fail(first + 1, failure(Code::GaplessGuarantee, 2000));
         let failure = ledger.failure(first).expect("it failed");
         assert_eq!((failure.record, failure.bytes), (Some(2), 900));
+    }
+    #[test]
+    fn takes_a_message_without_key_for_the_invalid_one() {
+        let mut ledger = Ledger::default();
+        let (first, _ended) = ledger.open(3);
+        ledger.fail(first, failure(Code::InvalidRecord, 9));
+        let keyless = Failure {
+            keyless: true,
+            ..failure(Code::InvalidRecord, 1)
+        };
+        ledger.fail(first + 1, keyless);
+        ledger.fail(first + 2, failure(Code::InvalidRecord, 99));
+        assert_eq!(ledger.failure(first).and_then(|f| f.record), Some(1));
     }
 }

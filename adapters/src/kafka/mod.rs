@@ -5,8 +5,10 @@
 
 mod check;
 mod client;
+mod delivery;
 mod error;
 mod ledger;
+mod limits;
 mod message;
 mod properties;
 mod settings;

@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::limits;
 use super::message::Member;
 use super::properties::{self, SECRET, Side, side};
 
@@ -149,6 +150,15 @@ impl Settings {
             {
                 self.client.set(*property, *value);
             }
+        }
+        if let Some(limit) = limits::request_bytes(&self.brokers)
+            && self
+                .client
+                .get("batch.size")
+                .and_then(|size| size.trim().parse().ok())
+                .is_none_or(|size: usize| size > limit)
+        {
+            self.client.set("batch.size", limit.max(1).to_string());
         }
         if self.client.get("client.id").is_none() {
             let name = &environment.session_name;

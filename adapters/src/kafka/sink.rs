@@ -1,32 +1,25 @@
 //! Delivers batches. We are between the Transformer's records and the Committer's receipt: [`Sink::deliver`] ends when the library holds all
 //! messages, the receipt comes with their last confirmation.
 //!
-//! Deliberately not here: retries (the library repeats a request for ever, we give up whole batches) and any wait on a message.
+//! Deliberately not here: retries (the library repeats a request for ever, we give up whole batches) and any wait on one message.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::{BoxFuture, Environment, MessageSpec, Receipt, Record, Sink, SystemError};
 use parking_lot::Mutex;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::BaseRecord;
 use rustc_hash::FxHashSet;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
-use super::client::{Batch, Client};
+use super::client::Client;
+use super::delivery::Delivery;
 use super::message::{Columns, Message};
 use super::settings::Settings;
-use super::{error, topics};
+use super::topics;
 
 /// After so long without a batch the producer is given back.
 const IDLE: Duration = Duration::from_secs(60);
-/// Pause while the library's queue is full.
-const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
-/// Messages handed over in one go: well below 500 us.
-const STRIDE: usize = 256;
-/// How long the cause may follow its consequences.
-const CAUSE_DELAY: Duration = Duration::from_millis(100);
 /// Names of topics remembered as existing.
 const TOPICS_MAX: usize = 10_000;
 
@@ -68,36 +61,8 @@ impl KafkaSink {
         })
     }
 
-    /// The producer; makes one if there is none.
-    async fn client(&mut self) -> Result<Arc<Client>, SystemError> {
-        {
-            let mut place = self.place.lock();
-            place.used = Instant::now();
-            if let Some(client) = &place.client {
-                return if client.is_dead() {
-                    Err(ended())
-                } else {
-                    Ok(client.clone())
-                };
-            }
-        }
-        let settings = self.settings.clone();
-        let made = tokio::task::spawn_blocking(move || Client::new(&settings));
-        let made = made
-            .await
-            .map_err(|error| SystemError::fault("a producer was not made").with_source(error))?;
-        let client = Arc::new(made?);
-        self.place.lock().client = Some(client.clone());
-        self.topics.clear();
-        self.watch = Some(tokio::spawn(give_back_when_idle(self.place.clone())).abort_handle());
-        Ok(client)
-    }
-
-    async fn hand_over(
-        &mut self,
-        records: Vec<Record>,
-        deadline: Instant,
-    ) -> Result<Batch, SystemError> {
+    async fn hand_over(&mut self, records: &[Record]) -> Result<Delivery, SystemError> {
+        let deadline = Instant::now() + self.settings.timeout;
         let client = self.client().await?;
         // All or nothing: a record that is no message is found before the first one is sent.
         let bytes_max = self.settings.message_bytes_max;
@@ -116,25 +81,33 @@ impl KafkaSink {
             }
             self.topics.insert(message.topic.into());
         }
-        let batch = client.open(messages.len());
-        for (index, message) in messages.into_iter().enumerate() {
-            send(&batch, index, message, deadline, &self.settings).await?;
-            if index % STRIDE == STRIDE - 1 {
-                tokio::task::yield_now().await;
-                if let Some(error) = batch.failure() {
-                    return Err(error);
-                }
+        let delivery = Delivery::open(&client, messages.len(), deadline, self.settings.clone());
+        delivery.hand_over(messages).await?;
+        Ok(delivery)
+    }
+
+    /// The producer; makes one if there is none.
+    async fn client(&mut self) -> Result<Arc<Client>, SystemError> {
+        {
+            let mut place = self.place.lock();
+            place.used = Instant::now();
+            if let Some(client) = &place.client {
+                return if client.is_dead() {
+                    Err(ended())
+                } else {
+                    Ok(client.clone())
+                };
             }
         }
-        Ok(batch)
-    }
-}
-
-impl Drop for KafkaSink {
-    fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.abort();
-        }
+        let settings = self.settings.clone();
+        let made = tokio::task::spawn_blocking(move || Client::new(&settings))
+            .await
+            .map_err(|error| SystemError::fault("a producer was not made").with_source(error))?;
+        let client = Arc::new(made?);
+        self.place.lock().client = Some(client.clone());
+        self.topics.clear();
+        self.watch = Some(tokio::spawn(give_back_when_idle(self.place.clone())).abort_handle());
+        Ok(client)
     }
 }
 
@@ -144,99 +117,21 @@ impl Sink for KafkaSink {
         records: Vec<Record>,
     ) -> BoxFuture<'_, Result<BoxFuture<'static, Result<Receipt, SystemError>>, SystemError>> {
         Box::pin(async move {
-            let deadline = Instant::now() + self.settings.timeout;
             if records.is_empty() {
                 let nothing = async { Ok(Receipt { records: 0 }) };
                 return Ok(Box::pin(nothing) as BoxFuture<'static, _>);
             }
-            let batch = self.hand_over(records, deadline).await?;
-            Ok(Box::pin(receipt(batch, deadline, self.settings.clone())) as BoxFuture<'static, _>)
+            let delivery = self.hand_over(&records).await?;
+            Ok(Box::pin(delivery.receipt()) as BoxFuture<'static, _>)
         })
     }
 }
 
-/// Puts one message into the library's queue; waits while it is full.
-async fn send(
-    batch: &Batch,
-    index: usize,
-    message: Message<'_>,
-    deadline: Instant,
-    settings: &Settings,
-) -> Result<(), SystemError> {
-    let (topic, bytes) = (message.topic, message.bytes());
-    let mut record = BaseRecord::<'_, [u8], [u8], usize> {
-        topic,
-        partition: message.partition,
-        payload: message.payload.as_deref(),
-        key: message.key.as_deref(),
-        timestamp: message.timestamp_ms,
-        headers: message.headers,
-        delivery_opaque: batch.number(index),
-    };
-    loop {
-        match batch.client().producer().send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(Code::QueueFull), same)) => record = same,
-            Err((error, _)) => {
-                let code = error.rdkafka_error_code().unwrap_or(Code::InvalidArgument);
-                return Err(batch.failure().unwrap_or_else(|| {
-                    let mut error = error::undelivered(topic, code, bytes);
-                    error.record = Some(index).filter(|_| !error::is_consequence(code));
-                    error
-                }));
-            }
+impl Drop for KafkaSink {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
         }
-        if let Some(error) = batch.failure() {
-            return Err(error);
-        }
-        if Instant::now() >= deadline {
-            return Err(late(
-                batch.client(),
-                settings,
-                batch.total() - index,
-                batch.total(),
-            ));
-        }
-        sleep(FULL_QUEUE_PAUSE).await;
-    }
-}
-
-/// Waits for the batch's end. Dropped, it gives up the batch, for it owns it.
-async fn receipt(
-    mut batch: Batch,
-    deadline: Instant,
-    settings: Arc<Settings>,
-) -> Result<Receipt, SystemError> {
-    if timeout_at(deadline, batch.ended()).await.is_err() {
-        let total = batch.total();
-        let client = batch.client_handle();
-        let left = batch.give_up();
-        return Err(late(&client, &settings, left, total));
-    }
-    if batch.failure().is_some() {
-        sleep(CAUSE_DELAY).await;
-    }
-    if let Some(error) = batch.failure() {
-        return Err(error);
-    }
-    let records = batch.total();
-    batch.settle();
-    Ok(Receipt { records })
-}
-
-/// The error of a batch that is not confirmed in time.
-fn late(client: &Client, settings: &Settings, left: usize, total: usize) -> SystemError {
-    let message = format!(
-        "kafka brokers \"{}\" did not confirm {left} of {total} messages within {:?}",
-        settings.brokers, settings.timeout
-    );
-    let error = SystemError::transient("E_CONFIRM", message);
-    match client.context().last_error() {
-        Some((code, reason)) => error
-            .with_native_code(format!("{code:?}"))
-            .with_hint(format!("The client says: {reason}."))
-            .with_source(KafkaError::Global(code)),
-        None => error,
     }
 }
 
@@ -261,5 +156,35 @@ async fn give_back_when_idle(place: Arc<Mutex<Place>>) {
             place.client = None;
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dajet_core::{Address, Shape, Value};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_its_producer_back_after_an_idle_minute() {
+        let spec = MessageSpec {
+            address: Address::new("kafka"),
+            options: vec![("BootstrapServers".into(), Value::text("127.0.0.1:1"))],
+            columns: Shape::new(["Topic"]),
+        };
+        let mut sink =
+            KafkaSink::new(&spec, &Environment::default()).expect("the options are valid");
+        let client = sink.client().await.expect("a producer is made");
+        let is_there = |sink: &KafkaSink| sink.place.lock().client.is_some();
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        assert!(is_there(&sink), "it is in use");
+        drop(client);
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        sink.client().await.expect("it is the same");
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        assert!(is_there(&sink), "it was used a moment ago");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!is_there(&sink));
+        sink.client().await.expect("a new one is made");
     }
 }

@@ -1,3 +1,4 @@
 //! The adapters against real servers; addresses come from the environment.
 
+mod kafka;
 mod pgsql;

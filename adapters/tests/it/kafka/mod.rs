@@ -234,6 +234,8 @@ async fn delivers_nothing_behind_a_message_that_the_topic_refuses() {
         error.message,
         format!("topic \"{topic}\" refuses a message of 20000 bytes as too large")
     );
+    let hint = "The limit is 5000 bytes: raise max.message.bytes of the topic.";
+    assert_eq!(error.hint.as_deref(), Some(hint));
     match second {
         Ok(receipt) => drop(receipt.await.expect_err("it is given up")),
         Err(error) => assert_eq!(error.class, ErrorClass::Transient),
@@ -317,6 +319,40 @@ async fn names_a_message_without_key_that_a_compacted_topic_refuses() {
         error.hint.as_deref(),
         Some("A compacted topic takes no message without Key.")
     );
+}
+
+#[tokio::test]
+async fn sends_smaller_requests_after_a_topic_has_refused_a_large_one() {
+    let topic = make_topic("requests", 1, &[("max.message.bytes", "20000")]).await;
+    let records = || {
+        (0..500)
+            .map(|n| vec![Value::text(&*topic), Value::text(format!("{n:0>350}"))])
+            .collect()
+    };
+    // Another spelling of the address, so that what is learned does not touch the other tests.
+    let options = || {
+        vec![(
+            Arc::from("BootstrapServers"),
+            Value::text(format!("{},{}", brokers(), brokers())),
+        )]
+    };
+    let error = refused(&mut *sink_of(&["Topic", "Value"], options()), records()).await;
+    assert_eq!((error.class, error.record), (ErrorClass::Transient, None));
+    assert_eq!(
+        error.message,
+        format!("topic \"{topic}\" refuses a request of more than 20000 bytes")
+    );
+    let mut again = sink_of(&["Topic", "Value"], options());
+    hand_over(&mut *again, records())
+        .await
+        .await
+        .expect("it is delivered");
+    let seen: Vec<usize> = read_topic(&topic)
+        .await
+        .iter()
+        .map(|m| m.text().parse().expect("a number"))
+        .collect();
+    assert_eq!(seen, (0..500).collect::<Vec<_>>());
 }
 
 #[tokio::test]
