@@ -13,6 +13,8 @@ pub mod record;
 pub mod schema;
 pub mod secret;
 pub mod span;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod value;
 
 pub use address::{Address, Identity};
