@@ -28,3 +28,26 @@ fn delivers_ten_thousand_rows_in_order_and_empties_the_outbox() {
         include_str!("golden/first-light.txt").trim_end()
     );
 }
+
+#[test]
+fn the_readme_tells_the_truth_about_its_two_commands() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let run = std::fs::read_to_string(workspace.join(".ci/run")).unwrap();
+    for name in ["README.md", "README.ru.md"] {
+        let text = std::fs::read_to_string(workspace.join(name)).unwrap();
+        assert!(
+            text.contains(include_str!("golden/first-light.txt")),
+            "{name} shows other numbers"
+        );
+        for command in [
+            "cargo run --release -p dajet-node --example first-light\n",
+            "docker/services.sh run cargo test --workspace\n",
+        ] {
+            assert!(text.contains(command), "{name} has no command {command}");
+            assert!(
+                run.replace(" --locked", "").contains(command.trim()),
+                ".ci/run does not run {command}"
+            );
+        }
+    }
+}
