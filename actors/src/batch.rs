@@ -397,28 +397,34 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Adds a record behind those of its sink.
-    pub(crate) fn add(&mut self, sink: SinkId, record: Record, opening: Opening<'_>) {
+    /// Adds a record behind those of its sink; `origin` is the row of the batch that it comes from. `open` tells what the sink
+    /// is, at its first record.
+    pub(crate) fn add(
+        &mut self,
+        sink: SinkId,
+        record: Record,
+        origin: u32,
+        open: impl FnOnce() -> Opening,
+    ) {
         self.records += 1;
         self.bytes += record.iter().map(dajet_core::Value::size).sum::<usize>();
-        match self.list.iter_mut().find(|output| output.sink == sink) {
-            Some(output) => {
-                output.records.push(record);
-                output.origins.push(opening.origin);
-            }
+        let place = match self.list.iter().position(|output| output.sink == sink) {
+            Some(place) => place,
             None => {
-                let mut records = Vec::with_capacity(opening.expected);
-                let mut origins = Vec::with_capacity(opening.expected);
-                records.push(record);
-                origins.push(opening.origin);
+                let Opening { spec, expected } = open();
+                let records = Vec::with_capacity(expected);
                 self.list.push(Output {
                     sink,
-                    spec: opening.spec.clone(),
+                    spec: Arc::new(spec),
                     records,
-                    origins,
+                    origins: Vec::with_capacity(expected),
                 });
+                self.list.len() - 1
             }
-        }
+        };
+        let output = &mut self.list[place];
+        output.records.push(record);
+        output.origins.push(origin);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -453,11 +459,9 @@ impl Outputs {
     }
 }
 
-/// What a record is emitted with.
-pub(crate) struct Opening<'a> {
-    pub(crate) spec: &'a Arc<SinkSpec>,
-    /// How many records the sink is likely to get.
+/// What a sink is.
+pub(crate) struct Opening {
+    pub(crate) spec: SinkSpec,
+    /// How many records it is likely to get.
     pub(crate) expected: usize,
-    /// The row of the batch that the record comes from.
-    pub(crate) origin: u32,
 }

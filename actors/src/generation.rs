@@ -1,15 +1,17 @@
 //! What the four actors of one generation share: who is killed, whose turn it is, how it ended.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::Duration;
 
 use dajet_core::{Address, ErrorClass, Span, Value};
 use dajet_lang::machine::Variables;
 use dajet_lang::plan::{PipelineId, PipelinePlan};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::PipelineError;
@@ -79,8 +81,8 @@ pub(crate) struct Generation {
     /// Parts on their way to the Producer: one.
     pub(crate) parts: Arc<Semaphore>,
     first: u64,
-    committed: watch::Sender<u64>,
-    horizon: watch::Sender<u64>,
+    committed: Gate,
+    horizon: Gate,
     end: Mutex<Option<(u64, End)>>,
     current: [AtomicU64; 4],
     deaths: mpsc::Sender<Stage>,
@@ -112,8 +114,8 @@ impl Generation {
             stop: spec.stop,
             parts: Arc::new(Semaphore::new(1)),
             first: committed + 1,
-            committed: watch::Sender::new(committed),
-            horizon: watch::Sender::new(NOWHERE),
+            committed: Gate::new(committed),
+            horizon: Gate::new(NOWHERE),
             end: Mutex::new(None),
             current: [const { AtomicU64::new(0) }; 4],
             deaths,
@@ -171,11 +173,7 @@ impl Generation {
 
     /// Kills this batch and all behind it.
     pub(crate) fn kill(&self, batch: u64) {
-        self.horizon.send_if_modified(|horizon| {
-            let lower = batch < *horizon;
-            *horizon = (*horizon).min(batch);
-            lower
-        });
+        self.horizon.lower(batch);
     }
 
     /// Kills every batch.
@@ -185,25 +183,27 @@ impl Generation {
 
     /// Waits until this batch is killed.
     pub(crate) async fn killed(&self, batch: u64) {
-        wait(&self.horizon, |horizon| *horizon <= batch).await;
+        self.horizon.wait(|horizon| horizon <= batch).await;
     }
 
     pub(crate) fn is_killed(&self, batch: u64) -> bool {
-        *self.horizon.borrow() <= batch
+        self.horizon.get() <= batch
     }
 
     /// Waits until any batch is killed: nothing is read any more.
     pub(crate) async fn interrupted(&self) {
-        wait(&self.horizon, |horizon| *horizon != NOWHERE).await;
+        self.horizon.wait(|horizon| horizon != NOWHERE).await;
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
-        *self.horizon.borrow() != NOWHERE
+        self.horizon.get() != NOWHERE
     }
 
     /// Waits until the predecessor of this batch has committed.
     pub(crate) async fn turn(&self, batch: u64) -> Turn {
-        wait(&self.committed, |committed| committed + 1 >= batch).await;
+        self.committed
+            .wait(|committed| committed + 1 >= batch)
+            .await;
         Turn(())
     }
 
@@ -213,7 +213,7 @@ impl Generation {
             *self.progress.variables.lock() = variables;
         }
         self.progress.committed.store(batch, Relaxed);
-        self.committed.send_replace(batch);
+        self.committed.set(batch);
     }
 
     /// Takes how it ended; `None` means that it was stopped.
@@ -236,14 +236,45 @@ impl Generation {
     }
 }
 
-fn wait<T: Clone>(
-    sender: &watch::Sender<T>,
-    condition: impl FnMut(&T) -> bool,
-) -> impl Future<Output = ()> {
-    let mut receiver = sender.subscribe();
-    async move {
-        let seen = receiver.wait_for(condition).await.is_ok();
-        debug_assert!(seen, "the generation outlives whoever waits for it");
+/// A number that many may wait for. Waiters are woken in the order in which they came, so that a simulation is the same each time
+/// (a watch channel wakes them in random order).
+struct Gate {
+    number: AtomicU64,
+    changed: Notify,
+}
+
+impl Gate {
+    fn new(number: u64) -> Self {
+        Self {
+            number: AtomicU64::new(number),
+            changed: Notify::new(),
+        }
+    }
+
+    fn get(&self) -> u64 {
+        self.number.load(SeqCst)
+    }
+
+    fn set(&self, number: u64) {
+        self.number.store(number, SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    fn lower(&self, number: u64) {
+        if self.number.fetch_min(number, SeqCst) > number {
+            self.changed.notify_waiters();
+        }
+    }
+
+    async fn wait(&self, condition: impl Fn(u64) -> bool) {
+        loop {
+            // Made before the look at the number: a change in between is not missed.
+            let changed = self.changed.notified();
+            if condition(self.get()) {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 

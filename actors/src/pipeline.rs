@@ -109,7 +109,7 @@ pub(crate) async fn run(
             None => break,
             Some(End::Idle) => return Ok(Ended::Stopped),
             Some(End::Left(returned)) => return Ok(returned.map_or(Ended::Done, returned_as)),
-            Some(End::Failed { error, fatal: true }) => return Err(Failure::fatal(error)),
+            Some(End::Failed { error, fatal: true }) => return Err(Failure::of_pipeline(error)),
             Some(End::Failed {
                 error,
                 fatal: false,
@@ -163,6 +163,7 @@ async fn generation(spec: GenerationSpec, tokens: &Tokens) -> Option<End> {
     };
     tokio::pin!(ended);
     let drained = tokio::select! {
+        biased;
         () = &mut ended => true,
         () = killed_or_overdue(&generation, tokens) => false,
     };
@@ -188,6 +189,7 @@ async fn killed_or_overdue(generation: &Generation, tokens: &Tokens) {
         sleep_until(Instant::now() + generation.script.spec.settings.stop_grace).await;
     };
     tokio::select! {
+        biased;
         () = tokens.kill.cancelled() => {}
         () = overdue => {}
     }

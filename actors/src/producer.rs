@@ -15,6 +15,9 @@ use crate::generation::{Generation, Tombstone};
 use crate::mailbox::{Next, Refused};
 use crate::pipeline::Stage;
 
+/// Most sinks that are kept open from one batch to the next: an address or option that each record sets opens ever new ones.
+const SINKS_KEPT: usize = 32;
+
 /// Delivers transformed batches.
 pub(crate) struct Producer {
     work: Option<Work>,
@@ -75,7 +78,7 @@ struct OpenSink {
 struct Work {
     generation: Arc<Generation>,
     next: Next<crate::batch::ProducedBatch>,
-    /// Opened at first use, kept for the generation.
+    /// Opened at first use; the one used last at the end.
     sinks: Vec<OpenSink>,
     /// Deliveries of the parts that have come ahead of their batch.
     ahead: Pending,
@@ -159,6 +162,11 @@ impl Work {
     ) -> Result<Vec<Receipt>, PipelineError> {
         let generation = self.generation.clone();
         let mut pending = std::mem::take(&mut self.ahead);
+        if pending.receipts.is_empty() {
+            // Nothing is on its way: those used longest ago can go.
+            let spare = self.sinks.len().saturating_sub(SINKS_KEPT);
+            self.sinks.drain(..spare);
+        }
         if needs_turn(&generation, batch)? {
             claims::take_turn(&generation, batch.ticket()).await;
         }
@@ -239,16 +247,16 @@ impl Work {
         spec: &MessageSpec,
     ) -> Result<&mut Box<dyn Sink>, PipelineError> {
         let script = &self.generation.script.spec;
-        let place = match self.sinks.iter().position(|open| open.id == id) {
-            Some(place) => place,
+        let open = match self.sinks.iter().position(|open| open.id == id) {
+            Some(place) => self.sinks.remove(place),
             None => {
                 let span = script.plan.statement(statement).span;
                 let opened = script.services.sink(spec);
                 let sink = opened.map_err(|error| PipelineError::system(error, span))?;
-                self.sinks.push(OpenSink { id, sink });
-                self.sinks.len() - 1
+                OpenSink { id, sink }
             }
         };
-        Ok(&mut self.sinks[place].sink)
+        self.sinks.push(open);
+        Ok(&mut self.sinks.last_mut().expect("it was pushed just now").sink)
     }
 }

@@ -16,7 +16,7 @@ use tracing::error;
 use crate::batch::{Opening, Output, Outputs};
 use crate::error::PipelineError;
 use crate::pipeline::{self, Order};
-use crate::script::{Answered, Failure, Script, Tokens, now};
+use crate::script::{Answered, Failure, FailureKind, Script, Tokens, now};
 
 /// How a program ended.
 pub(crate) enum ProgramEnd {
@@ -146,19 +146,11 @@ impl Root {
     }
 
     fn gather(&mut self, sink: SinkId, record: Record) {
-        let spec = match self.gathered.iter().find(|output| output.sink == sink) {
-            Some(output) => output.spec.clone(),
-            None => Arc::new(self.machine.sink(sink).clone()),
-        };
-        self.gathered.add(
-            sink,
-            record,
-            Opening {
-                spec: &spec,
-                expected: 1,
-                origin: 0,
-            },
-        );
+        let machine = &self.machine;
+        self.gathered.add(sink, record, 0, || Opening {
+            spec: machine.sink(sink).clone(),
+            expected: 1,
+        });
     }
 
     /// Delivers what is gathered, sink after sink, and waits for the receipts.
@@ -252,8 +244,8 @@ struct Iterations {
     parallel: usize,
 }
 
-/// Runs the iterations, so many at one time, and waits for all of them. An error of one ends the others gracefully if the script
-/// cannot go on in any case; the first error is the loop's.
+/// Runs the iterations, so many at one time, and waits for all of them; the first error is the loop's. A pipeline that cannot go on
+/// stops the others, for endless ones would never let the script end.
 async fn run_loop(
     script: &Arc<Script>,
     order: Iterations,
@@ -279,7 +271,7 @@ async fn run_loop(
             Ok(ProgramEnd::Left(None)) => false,
             Ok(ProgramEnd::Stopped) => first(&mut result, Ended::Stopped),
             Err(failure) => {
-                if !failure.given_up {
+                if failure.kind == FailureKind::Pipeline {
                     tokens.stop.cancel();
                 }
                 note(&mut result, failure);

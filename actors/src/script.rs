@@ -82,12 +82,9 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
         Ok(ProgramEnd::Done(returned) | ProgramEnd::Left(returned)) => Outcome::Ended { returned },
         Err(Failure {
             error,
-            given_up: true,
+            kind: FailureKind::GivenUp,
         }) => Outcome::GaveUp(error),
-        Err(Failure {
-            error,
-            given_up: false,
-        }) => Outcome::Failed(error),
+        Err(Failure { error, .. }) => Outcome::Failed(error),
     };
     let failed = matches!(outcome, Outcome::GaveUp(_) | Outcome::Failed(_));
     script.spec.observer.ended(failed);
@@ -124,28 +121,42 @@ impl Tokens {
 /// An error that ends a program.
 pub(crate) struct Failure {
     pub(crate) error: PipelineError,
-    pub(crate) given_up: bool,
+    pub(crate) kind: FailureKind,
+}
+
+/// Where an error that ends a program comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// A statement outside of sources failed.
+    Statement,
+    /// A pipeline cannot go on: a first bind that does not fit, a broken invariant.
+    Pipeline,
+    /// A pipeline has been tried often enough.
+    GivenUp,
 }
 
 impl Failure {
-    pub(crate) fn fatal(error: PipelineError) -> Self {
+    pub(crate) fn of_pipeline(error: PipelineError) -> Self {
         Self {
             error,
-            given_up: false,
+            kind: FailureKind::Pipeline,
         }
     }
 
     pub(crate) fn given_up(error: PipelineError) -> Self {
         Self {
             error,
-            given_up: true,
+            kind: FailureKind::GivenUp,
         }
     }
 }
 
 impl<E: Into<PipelineError>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::fatal(error.into())
+        Self {
+            error: error.into(),
+            kind: FailureKind::Statement,
+        }
     }
 }
 

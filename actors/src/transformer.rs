@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use dajet_core::{Record, Value};
-use dajet_lang::machine::{Clock, Machine, MachineSpec, Resume, SinkId, SinkSpec, Step};
+use dajet_lang::machine::{Clock, Machine, MachineSpec, Resume, Step};
 
 use crate::batch::{
     Opening, Outputs, Part, ReadBatch, Ticket, ToProducer, Transformed, TransformedBatch,
@@ -45,7 +45,7 @@ impl Transformer {
             generation,
             next,
             machine,
-            specs: Vec::new(),
+
             clock,
         };
         Self {
@@ -80,8 +80,6 @@ struct Work {
     generation: Arc<Generation>,
     next: Next<ToProducer>,
     machine: Machine,
-    /// What the machine's sinks are, by their number, as far as they have been used.
-    specs: Vec<Option<Arc<SinkSpec>>>,
     clock: Clock,
 }
 
@@ -204,13 +202,12 @@ impl Work {
         loop {
             step = match step {
                 Step::Emit(sink, record) => {
-                    let (expected, origin) = (gathered.expected, gathered.row);
-                    let opening = Opening {
-                        spec: self.spec(sink),
+                    let (expected, origin, machine) =
+                        (gathered.expected, gathered.row, &self.machine);
+                    gathered.outputs.add(sink, record, origin, || Opening {
+                        spec: machine.sink(sink).clone(),
                         expected,
-                        origin,
-                    };
-                    gathered.outputs.add(sink, record, opening);
+                    });
                     self.machine.resume(Resume::Continue)?
                 }
                 Step::Done { .. } => return Ok(()),
@@ -339,13 +336,5 @@ impl Work {
             generation.refused(ticket.batch(), matches!(refused, Refused::Full(_)));
         }
         Ok(())
-    }
-
-    fn spec(&mut self, sink: SinkId) -> &Arc<SinkSpec> {
-        let index = sink.0 as usize;
-        if self.specs.len() <= index {
-            self.specs.resize(index + 1, None);
-        }
-        self.specs[index].get_or_insert_with(|| Arc::new(self.machine.sink(sink).clone()))
     }
 }
