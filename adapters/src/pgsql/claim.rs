@@ -1,0 +1,83 @@
+//! An open transaction that owns its session.
+
+use std::sync::Arc;
+
+use dajet_core::query::Statement;
+use dajet_core::{Answer, BoxFuture, Claim, Identity, Record, SystemError};
+
+use super::execution;
+use super::pool::Lease;
+
+/// A read that is not yet final, or writes at a target.
+pub(super) struct PgClaim {
+    lease: Lease,
+    identity: Identity,
+    poisoned: bool,
+}
+
+impl PgClaim {
+    /// Takes a session in which a transaction is open.
+    pub(super) fn new(lease: Lease, identity: Identity) -> Self {
+        Self {
+            lease,
+            identity,
+            poisoned: false,
+        }
+    }
+}
+
+impl Claim for PgClaim {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn execute<'a>(
+        &'a mut self,
+        statement: &'a Arc<Statement>,
+        parameters: &'a [Record],
+    ) -> BoxFuture<'a, Result<Answer, SystemError>> {
+        Box::pin(async move {
+            if self.poisoned {
+                return Err(SystemError::fault(
+                    "a statement follows a failed one in the same transaction",
+                ));
+            }
+            // until it has ended well: a future that is dropped poisons too
+            self.poisoned = true;
+            let answer = execution::execute(&mut self.lease.session, statement, parameters).await?;
+            self.poisoned = false;
+            Ok(answer)
+        })
+    }
+
+    fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
+        Box::pin(async move {
+            if self.poisoned {
+                // PostgreSQL would answer this COMMIT with success, and roll back
+                self.release().await?;
+                return Err(SystemError::fault(
+                    "a transaction with a failed statement cannot be committed",
+                ));
+            }
+            let session = &mut self.lease.session;
+            let client = session.client();
+            session
+                .run("cannot commit", client.batch_execute("COMMIT"))
+                .await?;
+            self.lease.give_back();
+            Ok(())
+        })
+    }
+
+    fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
+        Box::pin(async move {
+            let session = &mut self.lease.session;
+            let client = session.client();
+            session
+                .run("cannot roll back", client.batch_execute("ROLLBACK"))
+                .await?;
+            self.lease.give_back();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! `CONSUME … FROM table`: the compatible reader.
+//!
+//! The first step locks the keys of the next rows in order, the second deletes these rows, the third sorts what was
+//! deleted, for `RETURNING` has no order.
+
+use std::sync::Arc;
+
+use dajet_core::query::{Drain, Expr, Order, Output};
+use dajet_core::{Shape, SystemError, TableKey};
+
+use super::select::{Item, composite};
+use super::{Feed, Place, Reading, Rendered, Writer, data_type_of, identifier, quoted, table_name};
+
+/// How many rows a read takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pgsql) enum Limit {
+    /// As the script writes it: for people.
+    Written,
+    /// A further parameter behind the slots: the reader may ask for fewer rows.
+    Parameter,
+}
+
+/// Renders the reader; `waits` leaves `SKIP LOCKED` out.
+///
+/// # Errors
+/// `Misconfigured` if PostgreSQL cannot express it.
+pub(in crate::pgsql) fn drain(
+    queue: &Drain,
+    limit: Limit,
+    waits: bool,
+    as_text: &[usize],
+) -> Result<Rendered, SystemError> {
+    let mut writer = Writer::new(Feed::Each, Some("source"));
+    let table = table_name(&queue.from.table.physical);
+    let keys: Vec<String> = match &queue.from.table.key {
+        TableKey::Columns(names) => names.iter().map(|name| identifier(name)).collect(),
+        // a row address tells the rows of one partition apart, not those of several
+        TableKey::RowAddress => vec!["ctid".into(), "tableoid".into()],
+    };
+    writer.push("WITH filter AS (SELECT ");
+    writer.list(keys.iter().enumerate(), |writer, (index, key)| {
+        writer.push(&format!("source.{key} AS k{index}"));
+        Ok(())
+    })?;
+    writer.push(&format!(" FROM {table} AS source"));
+    if let Some(filter) = &queue.filter {
+        writer.push(" WHERE ");
+        writer.condition(filter)?;
+    }
+    writer.order_by(&queue.order)?;
+    writer.push(" LIMIT ");
+    let limit_at = writer.sql.len();
+    if limit == Limit::Written {
+        writer.expression(&queue.top, Some(&Place::of_type("bigint").inferred()))?;
+    }
+    writer.push(" FOR UPDATE OF source");
+    writer.push(if waits { "" } else { " SKIP LOCKED" });
+    writer.push(&format!(
+        "), queue AS (DELETE FROM {table} AS source USING filter WHERE "
+    ));
+    for (index, key) in keys.iter().enumerate() {
+        writer.push(if index == 0 { "" } else { " AND " });
+        writer.push(&format!("source.{key} = filter.k{index}"));
+    }
+    let (mut items, readings) = writer.outputs(&queue.columns)?;
+    let keys = keys_of(&mut writer, queue, &mut items)?;
+    writer.push(" RETURNING ");
+    match items.is_empty() {
+        true => writer.push("TRUE"),
+        false => writer.list(&items, |writer, Item { sql, name }| {
+            writer.push(&format!("{sql} AS {name}"));
+            Ok(())
+        })?,
+    }
+    writer.push(") SELECT ");
+    writer.list(
+        items.iter().enumerate(),
+        |writer, (index, Item { name, .. })| {
+            match as_text.contains(&index) {
+                true => writer.push(&format!("CAST(queue.{name} AS text)")),
+                false => writer.push(&format!("queue.{name}")),
+            }
+            Ok(())
+        },
+    )?;
+    writer.push(" FROM queue");
+    for (number, term) in keys.iter().flat_map(|key| &key.terms).enumerate() {
+        writer.push(if number == 0 { " ORDER BY " } else { ", " });
+        writer.push(term);
+    }
+    if limit == Limit::Parameter {
+        writer
+            .sql
+            .insert_str(limit_at, &format!("${}", writer.slots.len() + 1));
+    }
+    Ok(Rendered {
+        sql: writer.sql,
+        slots: writer.slots,
+        readings,
+        shape: Shape::new(queue.columns.iter().map(|output| output.name.clone())),
+        key_shape: Shape::new(keys.iter().map(|key| key.name.clone())),
+        keys: keys.into_iter().map(|key| key.reading).collect(),
+        feed: Feed::Each,
+    })
+}
+
+/// A sort key of the result.
+struct Key {
+    name: Arc<str>,
+    reading: Reading,
+    /// Its share in the final order.
+    terms: Vec<String>,
+}
+
+/// The final order. What it needs and the script does not select is added to the items, hidden from the records.
+fn keys_of(
+    writer: &mut Writer,
+    queue: &Drain,
+    items: &mut Vec<Item>,
+) -> Result<Vec<Key>, SystemError> {
+    let mut keys = Vec::with_capacity(queue.order.len());
+    for Order { expr, descending } in &queue.order {
+        if matches!(expr, Expr::Parameter { .. } | Expr::Literal(_)) {
+            continue; // the same in every row
+        }
+        let name: Arc<str> = match expr {
+            Expr::Column { column, .. } => Arc::clone(&column.name),
+            _ => format!("ORDER BY {}", keys.len() + 1).into(),
+        };
+        let output = Output {
+            name: Arc::clone(&name),
+            expr: expr.clone(),
+            data_type: None,
+        };
+        let (wanted, _) = writer.outputs(&[output])?;
+        let selected = match wanted.as_slice() {
+            [item] => items.iter().position(|selected| selected.sql == item.sql),
+            _ => None,
+        };
+        let first = selected.unwrap_or(items.len());
+        let parts = first..first + wanted.len();
+        if selected.is_none() {
+            items.extend(
+                wanted
+                    .into_iter()
+                    .zip(parts.clone())
+                    .map(|(item, index)| Item {
+                        name: quoted(&format!("#order{index}")),
+                        ..item
+                    }),
+            );
+        }
+        let direction = if *descending { "DESC" } else { "ASC" };
+        let terms = parts
+            .map(|index| format!("queue.{} {direction}", items[index].name))
+            .collect();
+        let reading = match expr {
+            Expr::Column { column, .. } if column.parts.len() > 1 => composite(column, first)?,
+            expr => Reading::Column {
+                index: first,
+                data_type: data_type_of(expr),
+            },
+        };
+        keys.push(Key {
+            name,
+            reading,
+            terms,
+        });
+    }
+    Ok(keys)
+}

@@ -1,0 +1,520 @@
+//! Expressions.
+
+use std::sync::Arc;
+
+use dajet_core::query::{Binary, Expr, Function, Part, Unary};
+use dajet_core::schema::ColumnRole;
+use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Value};
+
+use super::{Place, Take, Writer, base_type, data_type_of, literal, sql_type, unsupported};
+
+type Written = Result<(), SystemError>;
+
+impl Writer {
+    /// Writes a condition.
+    pub(super) fn condition(&mut self, expr: &Expr) -> Written {
+        self.expression(expr, Some(&Place::of_type("boolean")))
+    }
+
+    /// Writes an expression; `place` says what a parameter standing for it would have to be.
+    pub(super) fn expression(&mut self, expr: &Expr, place: Option<&Place>) -> Written {
+        match expr {
+            Expr::Column { alias, column } => {
+                let part = value_part(column)?;
+                self.column(alias, part);
+            }
+            Expr::Output(_) => {
+                return Err(SystemError::fault(
+                    "a column of a query outside of its INSERT",
+                ));
+            }
+            Expr::Parameter {
+                index,
+                data_type,
+                part,
+            } => {
+                let place = parameter_place(*part, *data_type, place);
+                self.parameter(*index, &place);
+            }
+            Expr::Literal(value) => self.push(&constant(value)?),
+            Expr::Unary(Unary::Negate, operand) => {
+                self.wrapped("(- ", operand, Some(&Place::of_type("numeric")))?
+            }
+            Expr::Unary(Unary::Not, operand) => {
+                self.wrapped("(NOT ", operand, Some(&Place::of_type("boolean")))?
+            }
+            Expr::Binary(operator, left, right) => self.binary(*operator, left, right)?,
+            Expr::IsNull { operand, negated } => self.is_null(operand, *negated)?,
+            Expr::InList {
+                operand,
+                list,
+                negated,
+            } => self.in_list(operand, list, *negated)?,
+            Expr::Case {
+                branches,
+                otherwise,
+            } => self.case(branches, otherwise.as_deref(), place)?,
+            Expr::Call(function, arguments) => self.call(function, arguments, place)?,
+            Expr::Cast(operand, data_type) => self.cast(operand, *data_type)?,
+        }
+        Ok(())
+    }
+
+    fn wrapped(&mut self, open: &str, operand: &Expr, place: Option<&Place>) -> Written {
+        self.push(open);
+        self.expression(operand, place)?;
+        self.push(")");
+        Ok(())
+    }
+
+    fn binary(&mut self, operator: Binary, left: &Expr, right: &Expr) -> Written {
+        let sign = sign(operator);
+        match operator {
+            Binary::And | Binary::Or => {
+                let boolean = Place::of_type("boolean");
+                self.infix(left, sign, right, Some(&boolean), Some(&boolean))
+            }
+            Binary::Equal | Binary::NotEqual => {
+                self.equality(operator == Binary::NotEqual, left, right)
+            }
+            Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => self
+                .infix(
+                    left,
+                    sign,
+                    right,
+                    place_of(right).as_ref(),
+                    place_of(left).as_ref(),
+                ),
+            Binary::Like | Binary::NotLike => {
+                let text = Place::of_type("text");
+                self.infix(left, sign, right, Some(&text), Some(&text))
+            }
+            Binary::Concat => {
+                self.push("(");
+                self.text_operand(left)?;
+                self.push(" || ");
+                self.text_operand(right)?;
+                self.push(")");
+                Ok(())
+            }
+            Binary::Add
+            | Binary::Subtract
+            | Binary::Multiply
+            | Binary::Divide
+            | Binary::Remainder => {
+                let place = |expr: &Expr| match data_type_of(expr) {
+                    Some(DataType::Integer) => Place::of_type("bigint"),
+                    _ => Place::of_type("numeric"),
+                };
+                self.infix(left, sign, right, Some(&place(left)), Some(&place(right)))
+            }
+        }
+    }
+
+    fn infix(
+        &mut self,
+        left: &Expr,
+        sign: &str,
+        right: &Expr,
+        left_place: Option<&Place>,
+        right_place: Option<&Place>,
+    ) -> Written {
+        self.push("(");
+        self.expression(left, left_place)?;
+        self.push(sign);
+        self.expression(right, right_place)?;
+        self.push(")");
+        Ok(())
+    }
+
+    /// `=` and `<>`: with NULL, with columns of several parts, and plain.
+    fn equality(&mut self, negated: bool, left: &Expr, right: &Expr) -> Written {
+        match (left, right) {
+            (operand, Expr::Literal(Value::Null)) | (Expr::Literal(Value::Null), operand) => {
+                self.is_null(operand, negated)
+            }
+            (Expr::Column { alias, column }, other) | (other, Expr::Column { alias, column })
+                if column.parts.len() > 1 =>
+            {
+                self.equal_parts(negated, alias, column, other)
+            }
+            _ => {
+                let sign = if negated { " <> " } else { " = " };
+                self.infix(
+                    left,
+                    sign,
+                    right,
+                    place_of(right).as_ref(),
+                    place_of(left).as_ref(),
+                )
+            }
+        }
+    }
+
+    /// All the parts of the column equal those of the other side.
+    fn equal_parts(
+        &mut self,
+        negated: bool,
+        alias: &str,
+        column: &Column,
+        other: &Expr,
+    ) -> Written {
+        self.push(if negated { "(NOT (" } else { "(" });
+        for (number, part) in column.parts.iter().enumerate() {
+            if number > 0 {
+                self.push(" AND ");
+            }
+            self.column(alias, part);
+            self.push(" = ");
+            match other {
+                Expr::Parameter {
+                    index,
+                    part: Part::Whole,
+                    ..
+                } => {
+                    self.parameter(*index, &Place::of_part(column, part).inferred());
+                }
+                Expr::Column {
+                    alias,
+                    column: other,
+                } => match other.parts.iter().find(|p| p.role == part.role) {
+                    Some(part) if other.parts.len() == column.parts.len() => {
+                        self.column(alias, part)
+                    }
+                    _ => return Err(differing(column, other)),
+                },
+                _ => {
+                    let message =
+                        format!("column \"{}\" is compared with an expression", column.name);
+                    return Err(
+                        unsupported(message).with_hint("Compare it with a variable or a column.")
+                    );
+                }
+            }
+        }
+        self.push(if negated { "))" } else { ")" });
+        Ok(())
+    }
+
+    fn is_null(&mut self, operand: &Expr, negated: bool) -> Written {
+        self.push("(");
+        match operand {
+            Expr::Column { alias, column } => match column.parts.first() {
+                Some(part) => self.column(alias, part),
+                None => return Err(no_parts(column)),
+            },
+            operand => {
+                let place = Place::of_type(data_type_of(operand).map_or("text", sql_type));
+                self.expression(operand, Some(&place))?;
+            }
+        }
+        self.push(if negated {
+            " IS NOT NULL)"
+        } else {
+            " IS NULL)"
+        });
+        Ok(())
+    }
+
+    fn in_list(&mut self, operand: &Expr, list: &[Expr], negated: bool) -> Written {
+        if let Expr::Column { column, .. } = operand
+            && column.parts.len() > 1
+        {
+            self.push("(");
+            for (number, item) in list.iter().enumerate() {
+                if number > 0 {
+                    self.push(if negated { " AND " } else { " OR " });
+                }
+                self.equality(negated, operand, item)?;
+            }
+            self.push(")");
+            return Ok(());
+        }
+        self.push("(");
+        self.expression(operand, list.first().and_then(place_of).as_ref())?;
+        self.push(if negated { " NOT IN (" } else { " IN (" });
+        let place = place_of(operand);
+        self.list(list, |writer, item| writer.expression(item, place.as_ref()))?;
+        self.push("))");
+        Ok(())
+    }
+
+    fn case(
+        &mut self,
+        branches: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+        place: Option<&Place>,
+    ) -> Written {
+        self.push("CASE");
+        for (condition, result) in branches {
+            self.push(" WHEN ");
+            self.condition(condition)?;
+            self.push(" THEN ");
+            self.expression(result, place)?;
+        }
+        if let Some(otherwise) = otherwise {
+            self.push(" ELSE ");
+            self.expression(otherwise, place)?;
+        }
+        self.push(" END");
+        Ok(())
+    }
+
+    fn call(&mut self, function: &Function, arguments: &[Expr], place: Option<&Place>) -> Written {
+        match function {
+            Function::Vector(sequence) => self.push(&format!("nextval({})", literal(sequence))),
+            Function::Now => self.push("CAST(NOW() AS timestamp without time zone)"),
+            Function::Utc => self.push("(NOW() AT TIME ZONE 'UTC')"),
+            Function::NewUuid if place.is_some_and(|p| p.type_name == "bytea") => {
+                self.push("decode(replace(CAST(gen_random_uuid() AS text), '-', ''), 'hex')");
+            }
+            Function::NewUuid => self.push("gen_random_uuid()"),
+            Function::LTrim => return self.text_call("LTRIM", arguments),
+            Function::RTrim => return self.text_call("RTRIM", arguments),
+            Function::Upper => return self.text_call("UPPER", arguments),
+            Function::Lower => return self.text_call("LOWER", arguments),
+            Function::CharLength => return self.text_call("CHAR_LENGTH", arguments),
+            Function::DataLength => match argument(arguments)? {
+                bytes if data_type_of(bytes) == Some(DataType::Binary) => {
+                    self.wrapped("OCTET_LENGTH(", bytes, Some(&Place::of_type("bytea")))?;
+                }
+                _ => return self.text_call("OCTET_LENGTH", arguments),
+            },
+            Function::UuidOf => match argument(arguments)? {
+                Expr::Column { alias, column } => match reference_part(column) {
+                    Some(part) => self.column(alias, part),
+                    None => {
+                        let message = format!("UUIDOF: column \"{}\" is no reference", column.name);
+                        return Err(SystemError::misconfigured("E_TYPE", message));
+                    }
+                },
+                operand => {
+                    let place = Place {
+                        take: Take::Reference,
+                        ..Place::of_type("bytea")
+                    };
+                    self.expression(operand, Some(&place))?;
+                }
+            },
+            Function::Count if arguments.is_empty() => self.push("COUNT(*)"),
+            Function::Count => self.wrapped("COUNT(", argument(arguments)?, None)?,
+            Function::Max => self.wrapped("MAX(", argument(arguments)?, None)?,
+            Function::Min => self.wrapped("MIN(", argument(arguments)?, None)?,
+            Function::Sum => self.wrapped(
+                "SUM(",
+                argument(arguments)?,
+                Some(&Place::of_type("numeric")),
+            )?,
+        }
+        Ok(())
+    }
+
+    fn text_call(&mut self, name: &str, arguments: &[Expr]) -> Written {
+        self.push(name);
+        self.push("(");
+        self.text_operand(argument(arguments)?)?;
+        self.push(")");
+        Ok(())
+    }
+
+    /// An operand as text: the string types of 1C have no functions of their own.
+    fn text_operand(&mut self, operand: &Expr) -> Written {
+        let is_text = match operand {
+            Expr::Column { column, .. } => {
+                let type_name = column.single().map(|part| base_type(&part.type_name));
+                type_name.is_some_and(|name| name == "text" || name == "character varying")
+            }
+            Expr::Binary(Binary::Concat, ..) => true,
+            Expr::Call(
+                Function::LTrim | Function::RTrim | Function::Upper | Function::Lower,
+                _,
+            ) => true,
+            Expr::Parameter { .. } => true,
+            _ => false,
+        };
+        let place = Place::of_type("text");
+        match is_text {
+            true => self.expression(operand, Some(&place)),
+            false => {
+                self.push("CAST(");
+                self.expression(operand, Some(&place))?;
+                self.push(" AS text)");
+                Ok(())
+            }
+        }
+    }
+
+    fn cast(&mut self, operand: &Expr, data_type: DataType) -> Written {
+        if let Expr::Column { alias, column } = operand {
+            if column.data_type == DataType::Union {
+                let part = union_part(column, data_type).ok_or_else(|| {
+                    let message = format!("CAST: column \"{}\" never holds this type", column.name);
+                    SystemError::misconfigured("E_TYPE", message)
+                })?;
+                self.column(alias, part);
+                return Ok(());
+            }
+            if data_type == DataType::Integer && column.data_type == DataType::Binary {
+                self.push("CAST(CAST('x' || LPAD(ENCODE(");
+                self.expression(operand, None)?;
+                self.push(", 'hex'), 16, '0') AS bit(64)) AS bigint)");
+                return Ok(());
+            }
+        }
+        let place = Place::of_type(sql_type(data_type));
+        self.push("CAST(");
+        self.expression(operand, Some(&place))?;
+        self.push(&format!(" AS {})", sql_type(data_type)));
+        Ok(())
+    }
+}
+
+fn sign(operator: Binary) -> &'static str {
+    match operator {
+        Binary::And => " AND ",
+        Binary::Or => " OR ",
+        Binary::Equal => " = ",
+        Binary::NotEqual => " <> ",
+        Binary::Less => " < ",
+        Binary::LessOrEqual => " <= ",
+        Binary::Greater => " > ",
+        Binary::GreaterOrEqual => " >= ",
+        Binary::Like => " LIKE ",
+        Binary::NotLike => " NOT LIKE ",
+        Binary::Add => " + ",
+        Binary::Concat => " || ",
+        Binary::Subtract => " - ",
+        Binary::Multiply => " * ",
+        Binary::Divide => " / ",
+        Binary::Remainder => " % ",
+    }
+}
+
+fn argument(arguments: &[Expr]) -> Result<&Expr, SystemError> {
+    match arguments {
+        [argument] => Ok(argument),
+        _ => Err(SystemError::fault(
+            "a function of a query has a wrong number of arguments",
+        )),
+    }
+}
+
+/// A constant that is safe to write.
+pub(super) fn constant(value: &Value) -> Result<String, SystemError> {
+    Ok(match value {
+        Value::Null => "NULL".into(),
+        Value::Boolean(true) => "TRUE".into(),
+        Value::Boolean(false) => "FALSE".into(),
+        Value::Integer(value) if *value < 0 => format!("({value})"),
+        Value::Integer(value) => value.to_string(),
+        Value::Decimal(value) => {
+            let scale = usize::from(value.scale());
+            let digits = format!(
+                "{:0>width$}",
+                value.mantissa().unsigned_abs(),
+                width = scale + 1
+            );
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            let sign = if value.mantissa() < 0 { "-" } else { "" };
+            // the cast keeps a decimal without fraction from being taken for an integer
+            format!("CAST({sign}{whole}.{fraction} AS numeric)").replace(". AS", " AS")
+        }
+        other => {
+            return Err(SystemError::fault(format!(
+                "a literal of type {} in a query",
+                other.type_name()
+            )));
+        }
+    })
+}
+
+/// The place of a parameter: what the place asks for, else what the query says of it.
+fn parameter_place(part: Part, data_type: Option<DataType>, place: Option<&Place>) -> Place {
+    match (part, place, data_type) {
+        (Part::TypeCode, ..) => Place {
+            take: Take::TypeCode,
+            ..Place::of_type("bytea")
+        },
+        (Part::Reference, ..) => Place {
+            take: Take::Reference,
+            ..Place::of_type("bytea")
+        },
+        (Part::Whole, Some(place), _) => place.clone(),
+        (Part::Whole, None, Some(DataType::Entity(_))) => Place {
+            take: Take::Reference,
+            ..Place::of_type("bytea")
+        },
+        (Part::Whole, None, Some(data_type)) => Place::of_type(sql_type(data_type)),
+        (Part::Whole, None, None) => Place::of_type("text"),
+    }
+}
+
+/// What stands opposite to this expression must have its type.
+fn place_of(expr: &Expr) -> Option<Place> {
+    match expr {
+        // a date is compared with a time of day as what it is, not cut to a date
+        Expr::Column { column, .. } => {
+            column
+                .single()
+                .map(|part| match base_type(&part.type_name).as_str() {
+                    "date" => Place::of_type(sql_type(DataType::DateTime)),
+                    _ => Place::of_part(column, part).inferred(),
+                })
+        }
+        Expr::Call(Function::UuidOf, _) => Some(Place {
+            take: Take::Reference,
+            ..Place::of_type("bytea")
+        }),
+        Expr::Parameter { .. } => None,
+        Expr::Literal(Value::Integer(_)) => Some(Place::of_type("numeric")),
+        expr => data_type_of(expr).map(|data_type| Place::of_type(sql_type(data_type))),
+    }
+}
+
+/// The only part of a column that can be an operand.
+fn value_part(column: &Arc<Column>) -> Result<&PhysicalColumn, SystemError> {
+    match column.parts.as_slice() {
+        [part] => Ok(part),
+        [] => Err(no_parts(column)),
+        _ => Err(unsupported(format!(
+            "column \"{}\" of several parts cannot stand in an expression",
+            column.name
+        ))
+        .with_hint("Compare it with a variable, or take a part of it with UUIDOF or CAST.")),
+    }
+}
+
+pub(super) fn reference_part(column: &Column) -> Option<&PhysicalColumn> {
+    let reference = column
+        .parts
+        .iter()
+        .find(|part| part.role == ColumnRole::Reference);
+    reference.or_else(|| {
+        column
+            .single()
+            .filter(|part| base_type(&part.type_name) == "bytea")
+    })
+}
+
+fn union_part(column: &Column, data_type: DataType) -> Option<&PhysicalColumn> {
+    let role = match data_type {
+        DataType::Boolean => ColumnRole::Boolean,
+        DataType::Integer | DataType::Decimal => ColumnRole::Number,
+        DataType::DateTime => ColumnRole::DateTime,
+        DataType::Text => ColumnRole::Text,
+        DataType::Entity(_) | DataType::Uuid => ColumnRole::Reference,
+        DataType::Binary | DataType::Union => return None,
+    };
+    column.parts.iter().find(|part| part.role == role)
+}
+
+fn differing(column: &Column, other: &Column) -> SystemError {
+    unsupported(format!(
+        "columns \"{}\" and \"{}\" consist of different parts",
+        column.name, other.name
+    ))
+}
+
+fn no_parts(column: &Column) -> SystemError {
+    SystemError::fault(format!("column \"{}\" has no physical column", column.name))
+}

@@ -1,0 +1,326 @@
+//! Runs bound statements in a session: look-ups pipelined, insertions in bulk.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use dajet_core::query::Statement;
+use dajet_core::{Answer, Record, Shape, SystemError, Value};
+use futures::future::join3;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row};
+
+use super::dialect::{Feed, Rendered};
+use super::failure::{CODE, classify, is_refusal};
+use super::session::{Prepared, Session, Variant, attempt};
+use super::values::{Buffer, Column, Scalar};
+
+/// Executions that are under way in one session at a time.
+const PIPELINED_MAX: usize = 64;
+/// Limits of one bulk statement.
+const CHUNK_RECORDS_MAX: usize = 10_000;
+const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Why an execution failed.
+pub(super) enum Failure {
+    Driver(Error),
+    /// A value that the language cannot hold.
+    Value(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn classify(self, attempted: &str) -> SystemError {
+        match self {
+            Self::Driver(error) => classify(attempted, error),
+            Self::Value(message) => SystemError::rejected(CODE, format!("{attempted}: {message}")),
+        }
+    }
+}
+
+/// Runs the statement for each parameter record. More than one record of an insertion needs an open transaction.
+///
+/// # Errors
+/// Any class; `SystemError::record` names the refused record where it is known.
+pub(super) async fn execute(
+    session: &mut Session,
+    statement: &Statement,
+    parameters: &[Record],
+) -> Result<Answer, SystemError> {
+    if let Some(record) = parameters
+        .iter()
+        .position(|record| record.len() != statement.parameters)
+    {
+        let found = parameters[record].len();
+        let message = format!(
+            "{found} parameters where a statement has {}",
+            statement.parameters
+        );
+        return Err(SystemError::fault(message));
+    }
+    let prepared = session.prepare(statement, Variant::Plain).await?;
+    let attempted = attempt(statement);
+    let shape = Arc::clone(&prepared.rendered.shape);
+    let groups = match prepared.rendered.feed {
+        Feed::Each => {
+            let mut groups = Vec::with_capacity(parameters.len());
+            for start in (0..parameters.len()).step_by(PIPELINED_MAX) {
+                let window = start..parameters.len().min(start + PIPELINED_MAX);
+                groups.append(&mut each(session, &prepared, &attempted, parameters, window).await?);
+            }
+            groups
+        }
+        Feed::Arrays | Feed::Count => {
+            for chunk in chunks(parameters) {
+                bulk(session, &prepared, &attempted, parameters, chunk).await?;
+            }
+            vec![Vec::new(); parameters.len()]
+        }
+    };
+    Ok(Answer { shape, groups })
+}
+
+/// One execution for each record of the window, all sent before the first answer is awaited.
+async fn each(
+    session: &mut Session,
+    prepared: &Prepared,
+    attempted: &str,
+    parameters: &[Record],
+    window: Range<usize>,
+) -> Result<Vec<Vec<Record>>, SystemError> {
+    let client = session.client();
+    let executions = window.map(|record| {
+        let client = &client;
+        async move {
+            rows(client, prepared, &parameters[record], record)
+                .await
+                .map_err(|failure| (record, failure))
+        }
+    });
+    let all = stream::iter(executions)
+        .buffered(PIPELINED_MAX)
+        .try_collect::<Vec<_>>();
+    session
+        .complete(attempted, all)
+        .await?
+        .map_err(|(record, failure)| {
+            let mut error = failure.classify(attempted);
+            error.record = error.record.or(Some(record));
+            error
+        })
+}
+
+/// The rows of one execution.
+async fn rows(
+    client: &Client,
+    prepared: &Prepared,
+    parameters: &[Value],
+    record: usize,
+) -> Result<Vec<Record>, Failure> {
+    let slots = prepared.rendered.slots.iter();
+    let scalars: Vec<Scalar<'_>> = slots
+        .map(|slot| Scalar {
+            slot,
+            value: parameters.get(slot.index).unwrap_or(&Value::Null),
+            record,
+        })
+        .collect();
+    let stream = client.query_raw(&prepared.statement, &scalars).await?;
+    let mut stream = std::pin::pin!(stream);
+    let mut buffer = Buffer::new(0);
+    let mut records = Vec::new();
+    while let Some(row) = stream.try_next().await? {
+        records.push(read(prepared, &row, parameters, &mut buffer)?);
+    }
+    Ok(records)
+}
+
+/// The values of a row.
+///
+/// # Errors
+/// Names the value that the language cannot hold.
+pub(super) fn read(
+    prepared: &Prepared,
+    row: &Row,
+    parameters: &[Value],
+    buffer: &mut Buffer,
+) -> Result<Record, Failure> {
+    let Rendered {
+        readings, shape, ..
+    } = &prepared.rendered;
+    let mut record = Vec::with_capacity(readings.len());
+    for (index, reading) in readings.iter().enumerate() {
+        let value = reading.value(row, &prepared.wires, parameters, buffer);
+        record.push(value.map_err(|held| unreadable(shape, index, &held))?);
+    }
+    Ok(record)
+}
+
+/// Appends the ORDER BY values of a row.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_keys(
+    prepared: &Prepared,
+    row: &Row,
+    buffer: &mut Buffer,
+    keys: &mut Vec<Value>,
+) -> Result<(), Failure> {
+    let Rendered {
+        keys: readings,
+        key_shape,
+        ..
+    } = &prepared.rendered;
+    for (index, reading) in readings.iter().enumerate() {
+        let value = reading.value(row, &prepared.wires, &[], buffer);
+        keys.push(value.map_err(|held| unreadable(key_shape, index, &held))?);
+    }
+    Ok(())
+}
+
+fn unreadable(shape: &Shape, index: usize, held: &str) -> Failure {
+    let name = shape.names.get(index).map_or("", |name| name);
+    Failure::Value(format!("column \"{name}\" holds {held}"))
+}
+
+/// Cuts the records so that no statement grows without bound.
+fn chunks(parameters: &[Record]) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (index, record) in parameters.iter().enumerate() {
+        let size: usize = record.iter().map(Value::size).sum();
+        if index > start && (index - start == CHUNK_RECORDS_MAX || bytes + size > CHUNK_BYTES_MAX) {
+            chunks.push(start..index);
+            (start, bytes) = (index, 0);
+        }
+        bytes += size;
+    }
+    if start < parameters.len() {
+        chunks.push(start..parameters.len());
+    }
+    chunks
+}
+
+/// Inserts the records by one statement; if it is refused, once more one by one, so that the error names the record.
+async fn bulk(
+    session: &mut Session,
+    prepared: &Prepared,
+    attempted: &str,
+    parameters: &[Record],
+    chunk: Range<usize>,
+) -> Result<(), SystemError> {
+    let client = session.client();
+    if parameters.len() == 1 {
+        let inserting = insert(&client, prepared, parameters, chunk.clone());
+        return session
+            .run(attempted, inserting)
+            .await
+            .map_err(|error| at(error, chunk.start));
+    }
+    let inserting = join3(
+        client.batch_execute("SAVEPOINT dajet_bulk"),
+        insert(&client, prepared, parameters, chunk.clone()),
+        client.batch_execute("RELEASE SAVEPOINT dajet_bulk"),
+    );
+    let (saved, inserted, released) = session.complete(attempted, inserting).await?;
+    saved.map_err(|error| classify(attempted, error))?;
+    match inserted {
+        Ok(()) => released.map_err(|error| classify(attempted, error)),
+        Err(error) if is_refusal(&error) => {
+            session
+                .run(
+                    attempted,
+                    client.batch_execute("ROLLBACK TO SAVEPOINT dajet_bulk"),
+                )
+                .await?;
+            one_by_one(session, prepared, attempted, parameters, chunk).await
+        }
+        Err(error) => Err(classify(attempted, error)),
+    }
+}
+
+async fn one_by_one(
+    session: &mut Session,
+    prepared: &Prepared,
+    attempted: &str,
+    parameters: &[Record],
+    chunk: Range<usize>,
+) -> Result<(), SystemError> {
+    let client = session.client();
+    for start in chunk.clone().step_by(PIPELINED_MAX) {
+        let executions = (start..chunk.end.min(start + PIPELINED_MAX)).map(|record| {
+            let client = &client;
+            async move {
+                let inserting = insert(client, prepared, parameters, record..record + 1);
+                inserting.await.map_err(|error| (record, error))
+            }
+        });
+        let all = stream::iter(executions)
+            .buffered(PIPELINED_MAX)
+            .try_collect::<Vec<()>>();
+        let result = session.complete(attempted, all).await?;
+        result.map_err(|(record, error)| at(classify(attempted, error), record))?;
+    }
+    Ok(())
+}
+
+fn at(mut error: SystemError, record: usize) -> SystemError {
+    error.record = error.record.or(Some(record));
+    error
+}
+
+async fn insert(
+    client: &Client,
+    prepared: &Prepared,
+    parameters: &[Record],
+    chunk: Range<usize>,
+) -> Result<(), Error> {
+    let records = &parameters[chunk.clone()];
+    let columns: Vec<Column<'_>> = prepared
+        .rendered
+        .slots
+        .iter()
+        .map(|slot| Column {
+            slot,
+            records,
+            first: chunk.start,
+        })
+        .collect();
+    let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
+    let values: Vec<&(dyn ToSql + Sync)> = match prepared.rendered.feed {
+        Feed::Count => vec![&count],
+        _ => columns
+            .iter()
+            .map(|column| column as &(dyn ToSql + Sync))
+            .collect(),
+    };
+    client
+        .execute(&prepared.statement, &values)
+        .await
+        .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_by_number_and_by_size() {
+        let small = vec![vec![Value::Integer(1)]; CHUNK_RECORDS_MAX + 1];
+        assert_eq!(
+            chunks(&small),
+            [
+                0..CHUNK_RECORDS_MAX,
+                CHUNK_RECORDS_MAX..CHUNK_RECORDS_MAX + 1
+            ]
+        );
+        let large = vec![vec![Value::text("x".repeat(CHUNK_BYTES_MAX))]; 3];
+        assert_eq!(chunks(&large), [0..1, 1..2, 2..3]);
+        assert_eq!(chunks(&[]), []);
+    }
+}

@@ -1,0 +1,401 @@
+//! The compatible reader of a queue table: rows deleted in order within an open transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dajet_core::contract::SourceSpec;
+use dajet_core::query::{Body, Drain, Expr, Statement};
+use dajet_core::{
+    BoxFuture, Identity, Limit, OrderKeys, Read, Record, Records, Source, SystemError, Value,
+};
+use futures::future::join;
+use futures::stream::TryStreamExt;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls};
+
+use super::claim::PgClaim;
+use super::dialect;
+use super::execution;
+use super::failure::{CODE, classify};
+use super::pool::Pool;
+use super::session::{Opening, Prepared, Role, Session, Variant, attempt};
+use super::values::{Buffer, Scalar};
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// After this time a waiting read asks who holds the rows.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Rows of a first read when nobody knows their size and the table is large.
+const PROBE_ROWS: i64 = 100;
+
+/// A queue table.
+pub(super) struct PgSource {
+    statement: Arc<Statement>,
+    identity: Identity,
+    pool: Arc<Pool>,
+    /// Mean bytes of a row, as far as it is known.
+    mean: Mean,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mean {
+    /// Nobody has asked yet.
+    Unasked,
+    /// The table is large, the size of its rows unknown.
+    Unknown,
+    /// All rows are so small together that the limit does not matter, or the mean is known.
+    Bytes(usize),
+}
+
+/// How a read ended.
+enum Outcome {
+    Rows(Records, OrderKeys),
+    /// Sessions of somebody else hold rows; their names.
+    Locked(String),
+}
+
+impl PgSource {
+    /// Makes a source; connects at the first read.
+    ///
+    /// # Errors
+    /// `Misconfigured` if PostgreSQL cannot express the statement.
+    pub(super) fn new(spec: SourceSpec, opening: &Opening) -> Result<Self, SystemError> {
+        let Body::Drain(queue) = &spec.statement.body else {
+            return Err(SystemError::fault(
+                "a statement that is no queue is read as one",
+            ));
+        };
+        dialect::drain(queue, dialect::Limit::Parameter, true, &[])?;
+        let opening = Opening {
+            role: Role::Reader,
+            name: spec.session_name,
+            ..opening.clone()
+        };
+        let identity = opening.target.identity.clone();
+        let pool = Pool::new(opening, spec.permits);
+        Ok(Self {
+            statement: spec.statement,
+            identity,
+            pool,
+            mean: Mean::Unasked,
+        })
+    }
+
+    fn queue(&self) -> &Drain {
+        match &self.statement.body {
+            Body::Drain(queue) => queue,
+            _ => unreachable!("checked when the source was made"),
+        }
+    }
+
+    async fn read_batch(
+        &mut self,
+        limit: Limit,
+        parameters: &[Value],
+    ) -> Result<Read, SystemError> {
+        let top = top(self.queue(), parameters)?;
+        // The session is in nobody's hand but this future's: dropping the future closes it.
+        let mut lease = self.pool.take().await?;
+        let rows = self.rows(&mut lease.session, top, limit.bytes).await?;
+        let strict = self.queue().strict;
+        let mut complete = limit.wait_for_locked || strict;
+        let variant = if complete {
+            Variant::Waiting
+        } else {
+            Variant::Skipping
+        };
+        let mut outcome = self
+            .read_rows(&mut lease.session, variant, rows, parameters)
+            .await?;
+        if let Outcome::Locked(names) = outcome {
+            let queue = &*self.queue().from.table.name;
+            tracing::warn!(
+                queue,
+                sessions = names,
+                "locked rows are skipped: others hold them for long"
+            );
+            complete = false;
+            outcome = self
+                .read_rows(&mut lease.session, Variant::Skipping, rows, parameters)
+                .await?;
+        }
+        match outcome {
+            Outcome::Rows(records, keys) if !records.rows.is_empty() => {
+                self.learn(&records);
+                let claim = Box::new(PgClaim::new(lease, self.identity.clone()));
+                Ok(Read::Batch {
+                    records,
+                    keys,
+                    claim,
+                })
+            }
+            Outcome::Rows(..) => {
+                roll_back(&mut lease.session).await?;
+                lease.give_back();
+                Ok(Read::Empty { complete })
+            }
+            Outcome::Locked(names) => {
+                let attempted = attempt(&self.statement);
+                Err(SystemError::transient(
+                    CODE,
+                    format!("{attempted}: its table is locked by {names}"),
+                ))
+            }
+        }
+    }
+
+    /// Begins a transaction and reads, in one round trip. An error ends the transaction with its session.
+    async fn read_rows(
+        &self,
+        session: &mut Session,
+        variant: Variant,
+        rows: i64,
+        parameters: &[Value],
+    ) -> Result<Outcome, SystemError> {
+        let attempted = attempt(&self.statement);
+        let prepared = session.prepare(&self.statement, variant).await?;
+        let client = session.client();
+        let expected = match self.mean {
+            Mean::Bytes(mean) => mean
+                .saturating_mul(usize::try_from(rows).unwrap_or(0))
+                .min(1 << 20),
+            _ => 0,
+        };
+        let reading = join(
+            client.batch_execute(BEGIN),
+            fetch(&client, &prepared, rows, parameters, expected),
+        );
+        let (begun, fetched) = match variant {
+            Variant::Waiting => match self.wait(session, &attempted, reading).await? {
+                Waited::Done(result) => result,
+                Waited::Locked(names) => return Ok(Outcome::Locked(names)),
+            },
+            _ => session.complete(&attempted, reading).await?,
+        };
+        begun.map_err(|error| classify(&attempted, error))?;
+        let (rows, values) = fetched.map_err(|failure| failure.classify(&attempted))?;
+        let records = Records {
+            shape: Arc::clone(&prepared.rendered.shape),
+            rows,
+        };
+        Ok(Outcome::Rows(
+            records,
+            OrderKeys {
+                shape: Arc::clone(&prepared.rendered.key_shape),
+                values,
+            },
+        ))
+    }
+
+    /// Waits for a read that may be waiting for locked rows.
+    ///
+    /// Rows that a session of the same name holds are waited for without end: it is the predecessor that the server has not
+    /// yet rolled back, or a batch of our own. Others are waited for as long as a command may last if the order is strict,
+    /// else until the first look.
+    async fn wait<T>(
+        &self,
+        session: &mut Session,
+        attempted: &str,
+        reading: impl Future<Output = T>,
+    ) -> Result<Waited<T>, SystemError> {
+        session.enter(attempted)?;
+        let mut reading = std::pin::pin!(reading);
+        let command_timeout = session.command_timeout();
+        let pause = LOCK_WAIT.min(command_timeout);
+        let mut deadline = Instant::now() + command_timeout;
+        loop {
+            if let Ok(result) = timeout(pause, &mut reading).await {
+                session.leave();
+                return Ok(Waited::Done(result));
+            }
+            match self.holders(session.process()).await? {
+                Holders::Ours => deadline = Instant::now() + command_timeout,
+                Holders::Others(names) if !self.queue().strict => {
+                    cancel(&session.client(), attempted).await?;
+                    // the cancelled read holds locks until it has ended: nothing may be read before
+                    match timeout(command_timeout, &mut reading).await {
+                        Ok(_) => session.leave(),
+                        Err(_) => return Err(session.expired(attempted)),
+                    }
+                    roll_back(session).await?;
+                    return Ok(Waited::Locked(names));
+                }
+                Holders::Others(_) | Holders::Nobody if Instant::now() < deadline => {}
+                Holders::Others(names) => {
+                    let error = session.expired(attempted);
+                    return Err(error.with_hint(format!("Rows are locked by {names}.")));
+                }
+                Holders::Nobody => return Err(session.expired(attempted)),
+            }
+        }
+    }
+
+    /// Asks who keeps the process waiting.
+    async fn holders(&self, process: i32) -> Result<Holders, SystemError> {
+        let sql = "SELECT COALESCE(a.application_name = current_setting('application_name'), false), \
+                   COALESCE(NULLIF(a.application_name, ''), 'process ' || b.pid) \
+                   FROM unnest(pg_blocking_pids($1)) AS b(pid) LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid";
+        let attempted = "cannot look who holds the locked rows";
+        let mut session = self.pool.open_another().await?;
+        let client = session.client();
+        let parameters: [&(dyn ToSql + Sync); 1] = [&process];
+        let rows = session
+            .run(attempted, client.query(sql, &parameters))
+            .await?;
+        let mut names: Vec<String> = Vec::new();
+        for row in &rows {
+            let ours: bool = row.try_get(0).map_err(|error| classify(attempted, error))?;
+            let name: String = row.try_get(1).map_err(|error| classify(attempted, error))?;
+            if !ours && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(match (rows.is_empty(), names.is_empty()) {
+            (true, _) => Holders::Nobody,
+            (false, true) => Holders::Ours,
+            (false, false) => Holders::Others(names.join(", ")),
+        })
+    }
+
+    /// Rows to ask for.
+    async fn rows(
+        &mut self,
+        session: &mut Session,
+        top: i64,
+        bytes: usize,
+    ) -> Result<i64, SystemError> {
+        if self.mean == Mean::Unasked {
+            self.mean = self.estimate(session, bytes).await?;
+        }
+        Ok(match self.mean {
+            Mean::Unasked => top,
+            Mean::Unknown => top.min(PROBE_ROWS),
+            Mean::Bytes(mean) => top.min(
+                i64::try_from(bytes / mean.max(1))
+                    .unwrap_or(i64::MAX)
+                    .max(1),
+            ),
+        })
+    }
+
+    /// The mean size of a row by the statistics of the database.
+    async fn estimate(&self, session: &mut Session, bytes: usize) -> Result<Mean, SystemError> {
+        let sql = "SELECT c.reltuples::float8, COALESCE((SELECT sum(pg_table_size(t.relid)) \
+                   FROM pg_partition_tree(c.oid) AS t), pg_table_size(c.oid))::float8 \
+                   FROM pg_class AS c WHERE c.oid = to_regclass($1)";
+        let attempted = attempt(&self.statement);
+        let table = dialect::table_name(&self.queue().from.table.physical);
+        let client = session.client();
+        let parameters: [&(dyn ToSql + Sync); 1] = [&table];
+        let Some(row) = session
+            .run(&attempted, client.query_opt(sql, &parameters))
+            .await?
+        else {
+            return Ok(Mean::Unknown);
+        };
+        let number = |index| {
+            row.try_get::<_, f64>(index)
+                .map_err(|error| classify(&attempted, error))
+        };
+        let (rows, size) = (number(0)?, number(1)?);
+        Ok(match () {
+            // texts may be compressed on the disk
+            () if size * 4.0 < bytes as f64 => Mean::Bytes(1),
+            () if rows >= 1.0 => Mean::Bytes((size / rows) as usize),
+            () => Mean::Unknown,
+        })
+    }
+
+    /// Learns from a batch: quickly that rows are large, slowly that they are small.
+    fn learn(&mut self, records: &Records) {
+        let mean = records.size() / records.rows.len().max(1);
+        self.mean = match self.mean {
+            Mean::Bytes(known) if known > mean => Mean::Bytes((known + 3 * mean) / 4),
+            _ => Mean::Bytes(mean),
+        };
+    }
+}
+
+enum Holders {
+    Nobody,
+    Ours,
+    Others(String),
+}
+
+enum Waited<T> {
+    Done(T),
+    Locked(String),
+}
+
+impl Source for PgSource {
+    fn read<'a>(
+        &'a mut self,
+        limit: Limit,
+        parameters: &'a [Value],
+    ) -> BoxFuture<'a, Result<Read, SystemError>> {
+        Box::pin(self.read_batch(limit, parameters))
+    }
+}
+
+/// Most rows, as the script says.
+fn top(queue: &Drain, parameters: &[Value]) -> Result<i64, SystemError> {
+    let value = match &queue.top {
+        Expr::Literal(value) => Some(value),
+        Expr::Parameter { index, .. } => parameters.get(*index),
+        _ => None,
+    };
+    let top = match value {
+        Some(Value::Integer(top)) => Some(*top),
+        Some(Value::Decimal(top)) => top.to_integer(),
+        _ => None,
+    };
+    top.filter(|top| *top > 0)
+        .ok_or_else(|| SystemError::misconfigured("E_TYPE", "TOP is not a positive whole number"))
+}
+
+async fn fetch(
+    client: &Client,
+    prepared: &Prepared,
+    rows: i64,
+    parameters: &[Value],
+    expected: usize,
+) -> Result<(Vec<Record>, Vec<Value>), execution::Failure> {
+    let slots = prepared.rendered.slots.iter();
+    let scalars: Vec<Scalar<'_>> = slots
+        .map(|slot| Scalar {
+            slot,
+            value: parameters.get(slot.index).unwrap_or(&Value::Null),
+            record: 0,
+        })
+        .collect();
+    let mut values: Vec<&(dyn ToSql + Sync)> = scalars
+        .iter()
+        .map(|scalar| scalar as &(dyn ToSql + Sync))
+        .collect();
+    values.push(&rows);
+    let stream = client.query_raw(&prepared.statement, values).await?;
+    let mut stream = std::pin::pin!(stream);
+    let mut buffer = Buffer::new(expected);
+    let mut keys = Vec::new();
+    let mut records = Vec::with_capacity(usize::try_from(rows).unwrap_or(0).min(1024));
+    while let Some(row) = stream.try_next().await? {
+        records.push(execution::read(prepared, &row, parameters, &mut buffer)?);
+        execution::read_keys(prepared, &row, &mut buffer, &mut keys)?;
+    }
+    Ok((records, keys))
+}
+
+async fn cancel(client: &Client, attempted: &str) -> Result<(), SystemError> {
+    let token = client.cancel_token();
+    token
+        .cancel_query(NoTls)
+        .await
+        .map_err(|error| classify(attempted, error))
+}
+
+async fn roll_back(session: &mut Session) -> Result<(), SystemError> {
+    let client = session.client();
+    session
+        .run("cannot roll back", client.batch_execute("ROLLBACK"))
+        .await
+}
