@@ -279,7 +279,6 @@ impl Lexer<'_> {
             }
             '–' | '—' => Some("A comment begins with two hyphens: --."),
             '#' => Some("A comment begins with --."),
-            '{' => Some("An entity is written {code:uuid}."),
             _ => None,
         };
         let span = self.span_from(start);
@@ -343,6 +342,7 @@ impl Lexer<'_> {
 
     fn entity(&mut self) -> TokenKind {
         const UUID: usize = 36;
+        const SHOWN_MAX: usize = 80;
         let start = self.at;
         let rest = &self.text[start + 1..];
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -355,21 +355,16 @@ impl Lexer<'_> {
             self.at = start + digits + UUID + 3;
             return TokenKind::Entity;
         }
-        self.at += 1;
-        if digits == 0 || !rest[digits..].starts_with(':') {
-            self.at = start;
+        let shown = &rest.as_bytes()[..rest.len().min(SHOWN_MAX)];
+        let Some(length) = shown.iter().position(|b| b"}\r\n".contains(b)) else {
             self.unknown();
             return TokenKind::Error;
-        }
-        self.eat_while(|c| continues_word(c) || c == ':' || c == '-');
-        if self.peek() == Some('}') {
-            self.at += 1;
-        }
+        };
+        self.at += 1 + length + usize::from(shown[length] == b'}');
         let span = self.span_from(start);
-        self.report(
-            Diagnostic::error("E_LEX", span, "malformed entity")
-                .hint("An entity is written {code:uuid}, the uuid with 36 characters."),
-        );
+        self.report(Diagnostic::error("E_LEX", span, "malformed entity").hint(
+            "An entity is written {code:uuid}; a template like {@x} stands in a quoted address.",
+        ));
         TokenKind::Error
     }
 
@@ -577,7 +572,7 @@ mod tests {
         check("{36:zz}", "error<{36:zz}> \n1:1 malformed entity");
         check(
             "{a}",
-            "error<{> a error<}> \n1:1 unexpected character \"{\" \n1:3 unexpected character \"}\"",
+            "error<{a}> \n1:1 malformed entity",
         );
         check("[]", "error<[]> \n1:1 bracketed name is empty");
         check("[a\nb", "error<[a> b \n1:1 bracketed name is not closed");

@@ -1,3 +1,5 @@
 pub mod ast;
 mod lexer;
 mod parser;
+
+pub use parser::parse;

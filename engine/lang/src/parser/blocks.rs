@@ -43,23 +43,22 @@ impl Parser<'_> {
 
     /// The statements of a block, without the word that closes it. `opened_by` is the keyword in front of it.
     pub(super) fn block(&mut self, kind: BlockKind, opened_by: Span) -> Block {
-        let errors_before = self.errors();
         let mut statements = Vec::new();
         self.blocks.push(kind);
         self.statements_into(&mut statements);
         self.blocks.pop();
-        if statements.is_empty() && self.errors() == errors_before && !self.aborted {
+        if statements.is_empty() && !self.aborted && !self.has_error_behind(opened_by) {
             let message = format!("block of \"{}\" is empty", self.slice(opened_by));
             self.report(Diagnostic::warning("W004", opened_by, message));
         }
         statements
     }
 
-    fn errors(&self) -> usize {
+    fn has_error_behind(&self, span: Span) -> bool {
+        let is_behind = |d: &Diagnostic| d.span.start >= span.start;
         self.diagnostics
             .iter()
-            .filter(|d| d.severity == Severity::Error)
-            .count()
+            .any(|d| d.severity == Severity::Error && is_behind(d))
     }
 
     fn statements_into(&mut self, statements: &mut Vec<Statement>) {
@@ -247,7 +246,7 @@ impl Parser<'_> {
     }
 
     /// True if a line break stands in front of the next token.
-    fn begins_line(&self) -> bool {
+    pub(super) fn begins_line(&self) -> bool {
         let between = Span::new(self.last_end(), self.token().span.start);
         self.slice(between).contains(['\r', '\n'])
     }

@@ -80,6 +80,15 @@ impl Parser<'_> {
         found
     }
 
+    /// Takes a keyword where nothing but a clause can stand, so that one in lower case is a slip.
+    pub(super) fn eat_clause(&mut self, keyword: Keyword) -> bool {
+        let found = self.at_keyword(keyword) || self.slip_of_case(&[keyword]);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
     pub(super) fn expect(&mut self, kind: TokenKind, expected: &str) -> Parsed<Token> {
         if self.kind() == kind {
             Ok(self.advance())

@@ -80,6 +80,12 @@ fn statement(statement: &Statement) -> String {
                 block(body)
             )
         }
+        _ => simple_statement(statement),
+    }
+}
+
+fn simple_statement(statement: &Statement) -> String {
+    match &statement.kind {
         StatementKind::Break => "(break)".to_owned(),
         StatementKind::Continue => "(continue)".to_owned(),
         StatementKind::Return(None) => "(return)".to_owned(),
@@ -103,7 +109,7 @@ fn statement(statement: &Statement) -> String {
         StatementKind::Insert { table, query: rows } => {
             format!("(insert {} {})", table.text, query(rows))
         }
-        StatementKind::Unsupported => "(unsupported)".to_owned(),
+        _ => "(unsupported)".to_owned(),
     }
 }
 

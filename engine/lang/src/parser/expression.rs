@@ -476,7 +476,6 @@ impl Parser<'_> {
         )
     }
 
-    #[expect(clippy::type_complexity, reason = "the shape of the tree's node")]
     fn case_branches(
         &mut self,
         height: &mut u32,

@@ -62,10 +62,13 @@ impl Parser<'_> {
     /// A dotted name that does not begin with a reserved word.
     pub(super) fn dotted_name(&mut self, expected: &str) -> Parsed<Name> {
         if self.at_name() {
-            self.any_dotted_name(expected)
-        } else {
-            Err(self.unexpected(expected))
+            return self.any_dotted_name(expected);
         }
+        let word = self.slice(self.token().span);
+        let hint = self
+            .keyword()
+            .map(|_| format!("Write [{word}] if this is a name."));
+        Err(self.unexpected_with(expected, hint))
     }
 
     /// A dotted name that may begin with any word.
@@ -114,6 +117,10 @@ impl Parser<'_> {
         if dot.start != self.last_end() || next.span.start != dot.end {
             if !matches!(next.kind, TokenKind::Word(_) | TokenKind::Bracketed) {
                 return Err(self.unexpected("the end of the name"));
+            }
+            if matches!(next.kind, TokenKind::Word(Some(keyword)) if keyword.is_reserved()) {
+                self.advance();
+                return Err(self.unexpected("a name behind \".\""));
             }
             self.error(
                 dot,

@@ -12,8 +12,7 @@ impl Parser<'_> {
     pub(super) fn produce(&mut self) -> Parsed<StatementKind> {
         let address = self.address()?;
         let mut with = Vec::new();
-        if self.at_keyword(Keyword::With) || self.slip_of_case(&[Keyword::With]) {
-            self.advance();
+        if self.eat_clause(Keyword::With) {
             with = self.options();
         }
         let mut select = Vec::new();

@@ -54,18 +54,18 @@ impl Parser<'_> {
 
     fn select(&mut self, start: Span, rule: Into) -> Parsed<Query> {
         let distinct = self.eat_keyword(Keyword::Distinct);
-        let top = if self.eat_keyword(Keyword::Top) {
+        let top = if self.at_top() {
             Some(self.top()?)
         } else {
             None
         };
         let columns = self.columns();
-        let mut into = self.into_clause(rule)?;
-        let from = self.from_clause()?;
+        let mut into = self.target(rule)?;
+        let from = self.sources()?;
         let filter = self.filter();
         let group = self.group()?;
         let mut having = None;
-        if self.eat_keyword(Keyword::Having) {
+        if self.eat_clause(Keyword::Having) {
             having = Some(self.expression_or_skip(Stop::CLAUSE));
         }
         let order = self.order(true)?;
@@ -97,8 +97,16 @@ impl Parser<'_> {
         })
     }
 
-    /// What stands behind TOP: a number, a variable or an expression in brackets, so that `TOP 10 *` is clear.
+    /// True if TOP stands next; in lower case only if what follows is no column's.
+    fn at_top(&mut self) -> bool {
+        use TokenKind::{Integer, OpenParen, Variable};
+        let is_count = matches!(self.peek(1).kind, Integer | OpenParen | Variable);
+        self.at_keyword(Keyword::Top) || (is_count && self.slip_of_case(&[Keyword::Top]))
+    }
+
+    /// TOP with a number, a variable or an expression in brackets, so that `TOP 10 *` is clear.
     fn top(&mut self) -> Parsed<Expr> {
+        self.advance();
         match self.kind() {
             TokenKind::Integer | TokenKind::Variable | TokenKind::OpenParen => {
                 self.selector_value()
@@ -215,9 +223,9 @@ impl Parser<'_> {
         by && self.slip_of_case(&[Keyword::Order, Keyword::Group])
     }
 
-    fn into_clause(&mut self, rule: Into) -> Parsed<Target> {
+    fn target(&mut self, rule: Into) -> Parsed<Target> {
         let into = self.token().span;
-        if !self.eat_keyword(Keyword::Into) {
+        if !self.eat_clause(Keyword::Into) {
             return Ok(Target::Absent);
         }
         if rule == Into::Forbidden {
@@ -245,8 +253,8 @@ impl Parser<'_> {
         Ok(Target::Refused)
     }
 
-    fn from_clause(&mut self) -> Parsed<Option<FromItem>> {
-        if !self.eat_keyword(Keyword::From) {
+    fn sources(&mut self) -> Parsed<Option<FromItem>> {
+        if !self.eat_clause(Keyword::From) {
             return Ok(None);
         }
         let from = self.source()?;
@@ -332,10 +340,9 @@ impl Parser<'_> {
     }
 
     fn filter(&mut self) -> Option<Expr> {
-        if !self.at_keyword(Keyword::Where) && !self.slip_of_case(&[Keyword::Where]) {
+        if !self.eat_clause(Keyword::Where) {
             return None;
         }
-        self.advance();
         Some(self.expression_or_skip(Stop::CLAUSE))
     }
 
@@ -404,7 +411,7 @@ impl Parser<'_> {
             return self.consume_broker(keyword);
         }
         let mut top = None;
-        if self.eat_keyword(Keyword::Top) || self.mend_top() {
+        if self.at_top() {
             top = Some(self.top()?);
         } else {
             let hint = "Write CONSUME TOP n: the most rows of one batch; 1000 is a good start.";
@@ -412,8 +419,8 @@ impl Parser<'_> {
         }
         let strict = self.consume_order()?;
         let columns = self.columns();
-        let mut into = self.into_clause(Into::Variable)?;
-        let Some(from) = self.from_clause()? else {
+        let mut into = self.target(Into::Variable)?;
+        let Some(from) = self.sources()? else {
             return Err(self.unexpected("\"FROM\""));
         };
         let filter = self.filter();
@@ -438,21 +445,13 @@ impl Parser<'_> {
         Ok(StatementKind::ConsumeTable(Box::new(consume)))
     }
 
-    fn mend_top(&mut self) -> bool {
-        let found = self.slip_of_case(&[Keyword::Top]);
-        if found {
-            self.advance();
-        }
-        found
-    }
-
     /// An INTO behind the clauses that it belongs in front of.
     fn late_into(&mut self, rule: Into) -> Parsed<Target> {
         if rule != Into::Forbidden {
             let message = "\"INTO\" stands behind other clauses";
             self.error(self.token().span, message, "Move it behind the columns.");
         }
-        self.into_clause(rule)
+        self.target(rule)
     }
 
     fn consume_order(&mut self) -> Parsed<bool> {
@@ -478,7 +477,7 @@ impl Parser<'_> {
             return Ok(StatementKind::Unsupported);
         }
         if self.kind() == TokenKind::OpenParen || self.at_keyword(Keyword::Values) {
-            let hint = "Write INSERT table SELECT column = value, ….".to_owned();
+            let hint = "Write INSERT table SELECT a = 1, b = 2.".to_owned();
             return Err(self.unexpected_with("\"SELECT\"", Some(hint)));
         }
         let start = self.expect_keyword(Keyword::Select)?;

@@ -68,6 +68,7 @@ impl Parser<'_> {
                     _ if keyword.starts_clause() && parens == 0 && stop.clauses => return,
                     _ => {}
                 },
+                TokenKind::Word(None) if parens == 0 && self.looks_like_statement() => return,
                 _ => {}
             }
             self.advance();
@@ -76,10 +77,20 @@ impl Parser<'_> {
 
     /// True if the word that stands next is a name for its neighbours' sake: `.word`, `AS word`, `word =`.
     pub(super) fn is_used_as_name(&self) -> bool {
+        let start = self.token().span.start;
         let is_named = self.previous().is_some_and(|t| {
-            t.kind == TokenKind::Dot || t.kind == TokenKind::Word(Some(Keyword::As))
+            (t.kind == TokenKind::Dot && t.span.end == start)
+                || t.kind == TokenKind::Word(Some(Keyword::As))
         });
         is_named || self.peek(1).kind == TokenKind::Equal
+    }
+
+    /// True for a word that begins a line and would begin a statement or end a block in upper case.
+    fn looks_like_statement(&self) -> bool {
+        self.begins_line()
+            && !self.is_used_as_name()
+            && Keyword::find_in_any_case(self.slice(self.token().span))
+                .is_some_and(|keyword| keyword.starts_statement() || keyword.ends_block())
     }
 
     /// True if the SELECT that stands next follows `(` or UNION.

@@ -168,19 +168,10 @@ impl Parser<'_> {
         self.expect_keyword(Keyword::In)?;
         let collection = self.path()?;
         let mut max_parallel = None;
-        if self.eat_keyword(Keyword::MaxDop) || self.mend_max_parallel() {
+        if self.eat_clause(Keyword::MaxDop) {
             max_parallel = Some(self.max_parallel()?);
         }
         Ok((variable, collection, max_parallel))
-    }
-
-    /// True behind a `maxdop` in lower case, reported.
-    fn mend_max_parallel(&mut self) -> bool {
-        let found = self.slip_of_case(&[Keyword::MaxDop]);
-        if found {
-            self.advance();
-        }
-        found
     }
 
     fn max_parallel(&mut self) -> Parsed<MaxParallel> {

@@ -1,0 +1,123 @@
+//! Runs the cases. `UPDATE=1 cargo test` rewrites the expected sections; review the difference.
+
+use std::path::Path;
+
+use dajet_core::span::position;
+use dajet_core::{Diagnostic, Span};
+
+use crate::case::{Case, files};
+
+/// The sections that can be expected, and what makes them from a script.
+const SECTIONS: &[(&str, fn(&str) -> String)] = &[("syntax", syntax)];
+
+#[test]
+fn every_case_gives_what_it_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let update = std::env::var_os("UPDATE").is_some_and(|v| v == "1");
+    let mut failures = Vec::new();
+    let paths = files(&folder).unwrap();
+    assert!(!paths.is_empty(), "no cases in {}", folder.display());
+    for path in paths {
+        let mut case = Case::read(&path).unwrap();
+        if let Err(failure) = run(&mut case, update) {
+            let name = path.strip_prefix(&folder).unwrap().display();
+            failures.push(format!("{name}: {failure}"));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} cases differ\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+}
+
+fn run(case: &mut Case, update: bool) -> Result<(), String> {
+    let script = case
+        .section("script")
+        .ok_or("there is no section \"script\"")?
+        .to_owned();
+    let mut expected: Vec<String> = case.expected().map(str::to_owned).collect();
+    if expected.is_empty() {
+        expected.push("syntax".to_owned());
+    }
+    for name in expected {
+        let (_, make) = SECTIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| format!("there is no section \"{name}\""))?;
+        let actual = make(&script);
+        if update {
+            case.set(&name, &actual);
+        } else if case.section(&name) != Some(&actual) {
+            let written = case.section(&name).unwrap_or_default();
+            return Err(format!(
+                "{name} expected:\n{written}\n{name} found:\n{actual}"
+            ));
+        }
+    }
+    if update {
+        case.write().map_err(|e| e.to_string())
+    } else {
+        Ok(())
+    }
+}
+
+/// What the parser alone has to say.
+fn syntax(script: &str) -> String {
+    show(script, &dajet_lang::parse(script).1)
+}
+
+/// One line for each: `CODE line:column-line:column message / hint`, its labels indented below.
+fn show(script: &str, diagnostics: &[Diagnostic]) -> String {
+    let mut lines = Vec::new();
+    for diagnostic in diagnostics {
+        check_style(diagnostic);
+        let (code, message) = (diagnostic.code, &diagnostic.message);
+        let hint = diagnostic
+            .hint
+            .as_ref()
+            .map(|h| format!(" / {h}"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "{code} {} {message}{hint}",
+            place(script, diagnostic.span)
+        ));
+        for label in &diagnostic.labels {
+            lines.push(format!(
+                "    {} {}",
+                place(script, label.span),
+                label.message
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+fn place(script: &str, span: Span) -> String {
+    let (start, end) = (position(script, span.start), position(script, span.end));
+    format!(
+        "{}:{}-{}:{}",
+        start.line, start.column, end.line, end.column
+    )
+}
+
+/// Messages are fragments in lower case, which keywords and quoted names may begin; hints are sentences.
+fn check_style(diagnostic: &Diagnostic) {
+    let message = &diagnostic.message;
+    let first_word = message.split(' ').next().unwrap_or_default();
+    let is_fragment =
+        first_word == first_word.to_lowercase() || first_word == first_word.to_uppercase();
+    assert!(
+        is_fragment || message.starts_with('"'),
+        "not in lower case: {message}"
+    );
+    assert!(!message.ends_with('.'), "final period: {message}");
+    if let Some(hint) = &diagnostic.hint {
+        assert!(hint.ends_with(['.', '?']), "no sentence: {hint}");
+        assert!(
+            hint.starts_with(|c: char| !c.is_lowercase()),
+            "no sentence: {hint}"
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the language from outside. The cases are data: `tests/cases/<area>/<name>.case`.
+
+mod case;
+mod cases;
