@@ -1,0 +1,570 @@
+//! Statements as SQLite's text. Everything that varies is a parameter; names are always quoted.
+
+use std::sync::Arc;
+
+use dajet_core::query::{
+    Binary, Body, Drain, Expr, Function, Insert, Order, Output, Part, Select, Statement, Unary,
+};
+use dajet_core::schema::{Column, ColumnRole, DataType, Table};
+use dajet_core::{Shape, SystemError, Value};
+
+use super::functions;
+use super::kind::Kind;
+
+/// Where a parameter of the text comes from and how it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// Index in the parameter record.
+    pub index: usize,
+    /// How it is stored.
+    pub kind: Kind,
+    /// The column that keeps it; `None` for comparisons, where what does not fit is bound as it is.
+    pub column: Option<Arc<str>>,
+}
+
+/// How an output column is read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reader {
+    /// From one column of the result.
+    One(Kind),
+    /// A reference of several types: type code, then the bytes.
+    Entity,
+    /// A union: the roles of the columns in their order.
+    Union(Vec<ColumnRole>),
+}
+
+impl Reader {
+    /// Columns of the result that it takes.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Entity => 2,
+            Self::Union(roles) => roles.len(),
+        }
+    }
+}
+
+/// A statement as text.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// The text, with `?1`, `?2`, …
+    pub sql: String,
+    /// What is bound, in order.
+    pub bindings: Vec<Binding>,
+    /// Shape of the rows.
+    pub shape: Arc<Shape>,
+    /// How the rows are read.
+    pub readers: Vec<Reader>,
+    /// Sequences that it draws from.
+    pub sequences: Vec<Arc<str>>,
+    /// True if an output differs each time it is evaluated.
+    pub volatile: bool,
+}
+
+/// Renders a statement that `execute` takes.
+///
+/// # Errors
+/// `Misconfigured` if SQLite cannot express it.
+pub fn render(statement: &Statement) -> Result<Rendered, SystemError> {
+    let mut writer = Writer::default();
+    match &statement.body {
+        Body::Select(select) => {
+            writer.select(select)?;
+            writer.out.shape = Shape::new(select.columns.iter().map(|c| Arc::clone(&c.name)));
+        }
+        Body::Insert(insert) => writer.insert(insert)?,
+        Body::Drain(drain) => {
+            writer.drain_for_people(drain)?;
+        }
+    }
+    Ok(writer.out)
+}
+
+/// Quotes a name.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The quoted name of a table.
+pub fn table_name(table: &Table) -> String {
+    table
+        .physical
+        .iter()
+        .map(|part| quote(part))
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+/// Builds the text.
+#[derive(Default)]
+pub struct Writer {
+    /// What has been built.
+    pub out: Rendered,
+}
+
+impl Writer {
+    /// Adds text.
+    pub fn push(&mut self, text: &str) {
+        self.out.sql.push_str(text);
+    }
+
+    fn select(&mut self, select: &Select) -> Result<(), SystemError> {
+        self.push("SELECT ");
+        if select.distinct {
+            self.push("DISTINCT ");
+        }
+        self.outputs(&select.columns)?;
+        if let Some(from) = &select.from {
+            self.push(&format!(
+                " FROM {} AS {}",
+                table_name(&from.table),
+                quote(&from.alias)
+            ));
+        }
+        if let Some(filter) = &select.filter {
+            self.push(" WHERE ");
+            self.expr(filter)?;
+        }
+        self.order(&select.order)?;
+        if let Some(top) = &select.top {
+            self.limit(top)?;
+        }
+        Ok(())
+    }
+
+    /// `LIMIT`, at least 0, for SQLite takes a negative number for no limit.
+    pub fn limit(&mut self, top: &Expr) -> Result<(), SystemError> {
+        self.push(" LIMIT max(0, CAST(");
+        self.expr(top)?;
+        self.push(" AS INTEGER))");
+        Ok(())
+    }
+
+    /// Output columns with their readers.
+    pub fn outputs(&mut self, columns: &[Output]) -> Result<(), SystemError> {
+        for (index, output) in columns.iter().enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            let reader = self.output(output)?;
+            self.out.readers.push(reader);
+        }
+        Ok(())
+    }
+
+    fn output(&mut self, output: &Output) -> Result<Reader, SystemError> {
+        let (alias, column) = match &output.expr {
+            Expr::Column { alias, column } => (alias, column),
+            expr => {
+                self.expr(expr)?;
+                return Ok(Reader::One(output_kind(output)));
+            }
+        };
+        if column.parts.len() == 1 {
+            self.expr(&output.expr)?;
+            let of_column = Kind::of_column(column);
+            return Ok(Reader::One(match output.data_type {
+                Some(asked) if asked != column.data_type => Kind::of_type(asked),
+                _ => of_column,
+            }));
+        }
+        let mut parts: Vec<_> = column.parts.iter().collect();
+        parts.sort_by_key(|part| part.role != ColumnRole::TypeCode);
+        let names: Vec<_> = parts
+            .iter()
+            .map(|part| format!("{}.{}", quote(alias), quote(&part.name)))
+            .collect();
+        self.push(&names.join(", "));
+        Ok(match column.data_type {
+            DataType::Entity(_) if parts.len() == 2 => Reader::Entity,
+            _ => Reader::Union(parts.iter().map(|part| part.role).collect()),
+        })
+    }
+
+    /// ` ORDER BY …`
+    pub fn order(&mut self, order: &[Order]) -> Result<(), SystemError> {
+        for (index, key) in order.iter().enumerate() {
+            self.push(if index == 0 { " ORDER BY " } else { ", " });
+            self.expr(&key.expr)?;
+            if key.descending {
+                self.push(" DESC");
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, insert: &Insert) -> Result<(), SystemError> {
+        let mut names = Vec::new();
+        let mut values = Writer {
+            out: std::mem::take(&mut self.out),
+        };
+        let mut query = String::new();
+        if let Some(select) = &insert.query {
+            // Materialised, so that sequences number the rows in the order of the query.
+            let names: Vec<_> = (0..select.columns.len()).map(|i| format!("c{i}")).collect();
+            values.push(&format!("WITH q({}) AS MATERIALIZED (", names.join(", ")));
+            values.select(select)?;
+            values.push(") ");
+            values.out.readers.clear();
+            query = std::mem::take(&mut values.out.sql);
+        }
+        for (column, expr) in &insert.columns {
+            for part in &column.parts {
+                if !names.is_empty() {
+                    values.push(", ");
+                }
+                names.push(quote(&part.name));
+                values.value(column, part.role, expr)?;
+            }
+        }
+        let list = std::mem::take(&mut values.out.sql);
+        self.out = values.out;
+        self.push(&query);
+        self.push(&format!("INSERT INTO {}", table_name(&insert.table)));
+        match (names.is_empty(), insert.query.is_some()) {
+            (true, false) => self.push(" DEFAULT VALUES"),
+            (true, true) => {
+                return Err(unsupported("an INSERT from a query that names no column"));
+            }
+            (false, true) => {
+                self.push(&format!(" ({}) SELECT {list} FROM q", names.join(", ")));
+            }
+            (false, false) => self.push(&format!(" ({}) VALUES ({list})", names.join(", "))),
+        }
+        Ok(())
+    }
+
+    /// What an INSERT stores in one physical column.
+    fn value(&mut self, column: &Column, role: ColumnRole, expr: &Expr) -> Result<(), SystemError> {
+        if column.parts.len() > 1 {
+            return self.part_value(column, role, expr);
+        }
+        let kind = Kind::of_column(column);
+        match expr {
+            Expr::Parameter { index, part, .. } => {
+                let kind = Kind::of_part(*part, kind);
+                self.bind(*index, kind, Some(Arc::clone(&column.name)));
+            }
+            Expr::Call(Function::NewUuid, _)
+                if matches!(kind, Kind::Binary | Kind::Uuid { blob: true }) =>
+            {
+                self.out.volatile = true;
+                self.push(functions::NEW_UUID_BYTES);
+                self.push("()");
+            }
+            expr => self.expr(expr)?,
+        }
+        Ok(())
+    }
+
+    fn part_value(
+        &mut self,
+        column: &Column,
+        role: ColumnRole,
+        expr: &Expr,
+    ) -> Result<(), SystemError> {
+        let kind = match (column.data_type, role) {
+            (DataType::Entity(_), ColumnRole::TypeCode) => Kind::TypeCode,
+            (DataType::Entity(code), ColumnRole::Reference) => Kind::Reference(code),
+            _ => return Err(unsupported("a write to a union column")),
+        };
+        match expr {
+            Expr::Parameter { index, .. } => {
+                self.bind(*index, kind, Some(Arc::clone(&column.name)));
+                Ok(())
+            }
+            Expr::Literal(Value::Null) => {
+                self.push("NULL");
+                Ok(())
+            }
+            _ => Err(unsupported(
+                "this expression for a reference of several types",
+            )),
+        }
+    }
+
+    fn bind(&mut self, index: usize, kind: Kind, column: Option<Arc<str>>) {
+        let binding = Binding {
+            index,
+            kind,
+            column,
+        };
+        let known = self.out.bindings.iter().position(|b| *b == binding);
+        let number = known.unwrap_or_else(|| {
+            self.out.bindings.push(binding);
+            self.out.bindings.len() - 1
+        });
+        self.push(&format!("?{}", number + 1));
+    }
+
+    /// An expression.
+    pub fn expr(&mut self, expr: &Expr) -> Result<(), SystemError> {
+        match expr {
+            Expr::Column { alias, column } => match column.single() {
+                Some(part) => self.push(&format!("{}.{}", quote(alias), quote(&part.name))),
+                None => return Err(unsupported("a column of several parts in an expression")),
+            },
+            Expr::Output(index) => self.push(&format!("q.c{index}")),
+            Expr::Parameter {
+                index,
+                data_type,
+                part,
+            } => {
+                let whole = data_type.map_or(Kind::Dynamic, Kind::of_type);
+                self.bind(*index, Kind::of_part(*part, whole), None);
+            }
+            Expr::Literal(value) => self.literal(value)?,
+            Expr::Unary(Unary::Negate, operand) => self.wrapped("(-", operand, ")")?,
+            Expr::Unary(Unary::Not, operand) => self.wrapped("(NOT ", operand, ")")?,
+            Expr::Binary(op, left, right) => self.binary(*op, left, right)?,
+            Expr::IsNull { operand, negated } => {
+                let test = if *negated {
+                    " IS NOT NULL)"
+                } else {
+                    " IS NULL)"
+                };
+                self.wrapped("(", operand, test)?;
+            }
+            Expr::InList {
+                operand,
+                list,
+                negated,
+            } => self.in_list(operand, list, *negated)?,
+            Expr::Case {
+                branches,
+                otherwise,
+            } => self.case(branches, otherwise.as_deref())?,
+            Expr::Call(function, arguments) => self.call(function, arguments)?,
+            Expr::Cast(operand, data_type) => self.cast(operand, *data_type)?,
+        }
+        Ok(())
+    }
+
+    fn wrapped(&mut self, before: &str, expr: &Expr, after: &str) -> Result<(), SystemError> {
+        self.push(before);
+        self.expr(expr)?;
+        self.push(after);
+        Ok(())
+    }
+
+    /// An operand beside a column: a parameter is stored as the column keeps its values.
+    fn beside(&mut self, expr: &Expr, other: &Expr) -> Result<(), SystemError> {
+        match (expr, other) {
+            (Expr::Parameter { index, part, .. }, Expr::Column { column, .. })
+                if column.parts.len() == 1 =>
+            {
+                self.bind(*index, Kind::of_part(*part, Kind::of_column(column)), None);
+                Ok(())
+            }
+            _ => self.expr(expr),
+        }
+    }
+
+    fn binary(&mut self, op: Binary, left: &Expr, right: &Expr) -> Result<(), SystemError> {
+        self.push("(");
+        self.beside(left, right)?;
+        self.push(operator(op));
+        self.beside(right, left)?;
+        self.push(")");
+        Ok(())
+    }
+
+    fn in_list(&mut self, operand: &Expr, list: &[Expr], not: bool) -> Result<(), SystemError> {
+        self.wrapped("(", operand, if not { " NOT IN (" } else { " IN (" })?;
+        for (index, item) in list.iter().enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            self.beside(item, operand)?;
+        }
+        self.push("))");
+        Ok(())
+    }
+
+    fn case(
+        &mut self,
+        branches: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+    ) -> Result<(), SystemError> {
+        self.push("CASE");
+        for (condition, result) in branches {
+            self.wrapped(" WHEN ", condition, " THEN ")?;
+            self.expr(result)?;
+        }
+        if let Some(result) = otherwise {
+            self.push(" ELSE ");
+            self.expr(result)?;
+        }
+        self.push(" END");
+        Ok(())
+    }
+
+    fn literal(&mut self, value: &Value) -> Result<(), SystemError> {
+        match value {
+            Value::Null => self.push("NULL"),
+            Value::Boolean(value) => self.push(if *value { "1" } else { "0" }),
+            Value::Integer(number) => self.push(&number.to_string()),
+            Value::Decimal(number) => self.push(&number.to_string()),
+            other => {
+                return Err(SystemError::fault(format!(
+                    "a literal of type {} stands in a statement",
+                    other.type_name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn cast(&mut self, operand: &Expr, data_type: DataType) -> Result<(), SystemError> {
+        match data_type {
+            DataType::Boolean => self.wrapped("(CAST(", operand, " AS INTEGER) <> 0)"),
+            DataType::Integer => self.wrapped("CAST(", operand, " AS INTEGER)"),
+            DataType::Decimal => self.wrapped("CAST(", operand, " AS NUMERIC)"),
+            DataType::Text => self.wrapped("CAST(", operand, " AS TEXT)"),
+            DataType::Binary => self.wrapped("CAST(", operand, " AS BLOB)"),
+            DataType::DateTime => self.wrapped("strftime('%Y-%m-%dT%H:%M:%S', ", operand, ")"),
+            DataType::Uuid => self.expr(operand),
+            DataType::Entity(_) | DataType::Union => Err(unsupported("a CAST to a reference")),
+        }
+    }
+
+    fn call(&mut self, function: &Function, arguments: &[Expr]) -> Result<(), SystemError> {
+        let name = match function {
+            Function::Vector(sequence) => {
+                if !self.out.sequences.contains(sequence) {
+                    self.out.sequences.push(Arc::clone(sequence));
+                }
+                let name = sequence.replace('\'', "''");
+                self.out.volatile = true;
+                self.push(&format!("{}('{name}')", functions::VECTOR));
+                return Ok(());
+            }
+            Function::Now => {
+                self.out.volatile = true;
+                self.push("strftime('%Y-%m-%dT%H:%M:%f', 'now', 'localtime')");
+                return Ok(());
+            }
+            Function::Utc => {
+                self.out.volatile = true;
+                self.push("strftime('%Y-%m-%dT%H:%M:%f', 'now')");
+                return Ok(());
+            }
+            Function::NewUuid => {
+                self.out.volatile = true;
+                functions::NEW_UUID
+            }
+            Function::UuidOf => return self.uuid_of(arguments),
+            Function::Count if arguments.is_empty() => {
+                self.push("count(*)");
+                return Ok(());
+            }
+            Function::Count => "count",
+            Function::LTrim => "ltrim",
+            Function::RTrim => "rtrim",
+            Function::Upper => functions::UPPER,
+            Function::Lower => functions::LOWER,
+            Function::DataLength => "octet_length",
+            Function::CharLength => functions::CHARACTERS,
+            Function::Max => "max",
+            Function::Min => "min",
+            Function::Sum => "sum",
+        };
+        self.push(name);
+        self.push("(");
+        for (index, argument) in arguments.iter().enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            self.expr(argument)?;
+        }
+        self.push(")");
+        Ok(())
+    }
+
+    fn uuid_of(&mut self, arguments: &[Expr]) -> Result<(), SystemError> {
+        match arguments {
+            [Expr::Column { alias, column }] => {
+                let part = column
+                    .parts
+                    .iter()
+                    .find(|part| part.role == ColumnRole::Reference)
+                    .or(column.single())
+                    .ok_or_else(|| unsupported("UUIDOF of this column"))?;
+                self.push(&format!("{}.{}", quote(alias), quote(&part.name)));
+                Ok(())
+            }
+            [Expr::Parameter { index, .. }] => {
+                self.bind(*index, Kind::of_part(Part::Reference, Kind::Dynamic), None);
+                Ok(())
+            }
+            [other] => self.expr(other),
+            _ => Err(unsupported("UUIDOF without argument")),
+        }
+    }
+
+    /// One read of a queue, for `explain`.
+    fn drain_for_people(&mut self, drain: &Drain) -> Result<(), SystemError> {
+        self.push("SELECT ");
+        self.outputs(&drain.columns)?;
+        self.push(&format!(
+            " FROM {} AS {}",
+            table_name(&drain.from.table),
+            quote(&drain.from.alias)
+        ));
+        if let Some(filter) = &drain.filter {
+            self.push(" WHERE ");
+            self.expr(filter)?;
+        }
+        self.order(&drain.order)?;
+        self.limit(&drain.top)?;
+        self.push(&format!(
+            ";\nBEGIN IMMEDIATE; DELETE FROM {} WHERE these rows, if unchanged; COMMIT",
+            table_name(&drain.from.table)
+        ));
+        Ok(())
+    }
+}
+
+/// How an output that is no plain column is read.
+fn output_kind(output: &Output) -> Kind {
+    match &output.expr {
+        Expr::Call(Function::NewUuid, _) => Kind::Uuid { blob: false },
+        Expr::Call(Function::Now | Function::Utc, _) => Kind::DateTime,
+        Expr::Call(Function::UuidOf, arguments) => match arguments.as_slice() {
+            [Expr::Column { column, .. }] if matches!(column.data_type, DataType::Entity(_)) => {
+                Kind::Reference(0)
+            }
+            _ => Kind::Uuid { blob: false },
+        },
+        Expr::Call(Function::Max | Function::Min, arguments) => match arguments.as_slice() {
+            [Expr::Column { column, .. }] if column.parts.len() == 1 => Kind::of_column(column),
+            _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
+        },
+        _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
+    }
+}
+
+fn operator(op: Binary) -> &'static str {
+    match op {
+        Binary::And => " AND ",
+        Binary::Or => " OR ",
+        Binary::Equal => " = ",
+        Binary::NotEqual => " <> ",
+        Binary::Less => " < ",
+        Binary::LessOrEqual => " <= ",
+        Binary::Greater => " > ",
+        Binary::GreaterOrEqual => " >= ",
+        Binary::Like => " LIKE ",
+        Binary::NotLike => " NOT LIKE ",
+        Binary::Add => " + ",
+        Binary::Concat => " || ",
+        Binary::Subtract => " - ",
+        Binary::Multiply => " * ",
+        Binary::Divide => " / ",
+        Binary::Remainder => " % ",
+    }
+}
+
+fn unsupported(what: &str) -> SystemError {
+    SystemError::misconfigured("E_UNSUPPORTED", format!("sqlite cannot express {what}"))
+}

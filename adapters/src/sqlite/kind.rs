@@ -1,0 +1,155 @@
+//! What a column keeps: SQLite types values, not columns, so that the declared type decides how a value is read and written.
+
+use dajet_core::query::Part;
+use dajet_core::schema::{Column, DataType};
+
+/// How a value is written to a place or read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As it is stored: undeclared columns, `ANY`, expressions without a type.
+    Dynamic,
+    /// 0 or 1.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// An exact decimal. With `scale` the declared digits behind the point; `numeric` if SQLite turns its text into a number.
+    Decimal {
+        /// Declared digits behind the point.
+        scale: Option<u8>,
+        /// True where the affinity of the column is numeric: at most 15 digits survive.
+        numeric: bool,
+    },
+    /// ISO text.
+    DateTime,
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
+    /// 36 characters, or 16 bytes where `blob`.
+    Uuid {
+        /// Kept as bytes.
+        blob: bool,
+    },
+    /// The 16 bytes of a reference; with the type code, if it has only one.
+    Reference(i32),
+    /// The type code of a reference: 4 bytes, big-endian.
+    TypeCode,
+}
+
+impl Kind {
+    /// The kind of a column's only physical part.
+    pub fn of_column(column: &Column) -> Self {
+        let type_name = column.parts.first().map_or("", |part| &*part.type_name);
+        match column.data_type {
+            DataType::Text if !is_text(type_name) => Self::Dynamic,
+            DataType::Decimal => Self::Decimal {
+                scale: declared_scale(type_name),
+                numeric: !is_text(type_name) && !is_blob(type_name),
+            },
+            DataType::Uuid => Self::Uuid {
+                blob: is_blob(type_name),
+            },
+            other => Self::of_type(other),
+        }
+    }
+
+    /// The kind of a logical type whose column is not known.
+    pub fn of_type(data_type: DataType) -> Self {
+        match data_type {
+            DataType::Boolean => Self::Boolean,
+            DataType::Integer => Self::Integer,
+            DataType::Decimal => Self::Decimal {
+                scale: None,
+                numeric: false,
+            },
+            DataType::DateTime => Self::DateTime,
+            DataType::Text => Self::Text,
+            DataType::Binary => Self::Binary,
+            DataType::Uuid => Self::Uuid { blob: false },
+            DataType::Entity(code) => Self::Reference(code),
+            DataType::Union => Self::Dynamic,
+        }
+    }
+
+    /// The kind of a part of a parameter.
+    pub fn of_part(part: Part, whole: Self) -> Self {
+        match part {
+            Part::Whole => whole,
+            Part::TypeCode => Self::TypeCode,
+            Part::Reference => Self::Reference(0),
+        }
+    }
+}
+
+/// The logical type of a declared one.
+pub fn logical(type_name: &str) -> DataType {
+    let name = type_name.to_ascii_uppercase();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    if has(&["BOOL"]) || name == "BIT" {
+        DataType::Boolean
+    } else if has(&["UUID", "GUID", "UNIQUEIDENTIFIER"]) {
+        DataType::Uuid
+    } else if has(&["DATE", "TIMESTAMP"]) {
+        DataType::DateTime
+    } else if has(&[
+        "NUMERIC", "DECIMAL", "NUMBER", "MONEY", "REAL", "FLOA", "DOUB",
+    ]) {
+        DataType::Decimal
+    } else if has(&["INT"]) {
+        DataType::Integer
+    } else if has(&["BLOB", "BINARY"]) {
+        DataType::Binary
+    } else {
+        DataType::Text
+    }
+}
+
+/// The rules of affinity: `CHAR`, `CLOB` and `TEXT` keep text as text, unless `INT` stands there too.
+fn is_text(type_name: &str) -> bool {
+    let name = type_name.to_ascii_uppercase();
+    !name.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|w| name.contains(w))
+}
+
+fn is_blob(type_name: &str) -> bool {
+    let name = type_name.to_ascii_uppercase();
+    name.contains("BLOB") || name.contains("BINARY")
+}
+
+/// `2` of `NUMERIC(15,2)`, `0` of `NUMERIC(15)`.
+fn declared_scale(type_name: &str) -> Option<u8> {
+    let inner = type_name.split_once('(')?.1.split_once(')')?.0;
+    match inner.split_once(',') {
+        Some((_, scale)) => scale.trim().parse().ok(),
+        None => inner.trim().parse::<u8>().ok().map(|_| 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_types_decide_the_logical_ones() {
+        let check = |name: &str, expected: DataType| assert_eq!(logical(name), expected, "{name}");
+        check("BOOLEAN", DataType::Boolean);
+        check("bigint", DataType::Integer);
+        check("NUMERIC(15,2)", DataType::Decimal);
+        check("double precision", DataType::Decimal);
+        check("varchar(50)", DataType::Text);
+        check("DECIMAL_TEXT", DataType::Decimal);
+        check("datetime", DataType::DateTime);
+        check("timestamp", DataType::DateTime);
+        check("BLOB", DataType::Binary);
+        check("binary(16)", DataType::Binary);
+        check("uuid", DataType::Uuid);
+        check("uuid_blob", DataType::Uuid);
+        check("", DataType::Text);
+    }
+
+    #[test]
+    fn a_scale_is_read_from_the_declaration() {
+        assert_eq!(declared_scale("NUMERIC(15, 2)"), Some(2));
+        assert_eq!(declared_scale("NUMERIC(15)"), Some(0));
+        assert_eq!(declared_scale("NUMERIC"), None);
+    }
+}

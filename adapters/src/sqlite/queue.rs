@@ -1,0 +1,516 @@
+//! A queue on the thread of its file: reading without a write lock, and the one transaction that makes a read final.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dajet_core::contract::Answer;
+use dajet_core::query::Statement;
+use dajet_core::record::{OrderKeys, Record, Records};
+use dajet_core::{SystemError, Value};
+use rusqlite::Connection;
+use rusqlite::types::{Value as Raw, ValueRef};
+
+use super::drain::DrainPlan;
+use super::failure::{Trouble, classify};
+use super::held::{self, Keys, SourceId};
+use super::run::{self, Batch};
+use super::state::{ClaimId, Queued, State};
+use super::values::Arena;
+
+/// More runs of held rows than these are left out one by one.
+const GAPS_MAX: usize = 16;
+
+/// State of a file at which rows were read: changes of others, changes of our own.
+type Version = (i64, u64);
+
+/// A read that is not yet final.
+pub struct SourceClaim {
+    /// Of which source.
+    pub source: SourceId,
+    /// What it asks.
+    pub plan: Arc<DrainPlan>,
+    /// What its texts are bound to.
+    parameters: Vec<Value>,
+    /// The rows, as reads of others leave them out.
+    pub keys: Keys,
+    /// Rowids in their order, with the place of their row in `values`; or nothing.
+    rowids: Vec<(i64, usize)>,
+    /// Keys of the rows of a table WITHOUT ROWID, in read order.
+    raw_keys: Vec<Raw>,
+    /// What was read, row after row.
+    values: Vec<Value>,
+    version: Version,
+}
+
+/// The answer of a read.
+pub struct ReadRows {
+    /// The rows.
+    pub records: Records,
+    /// Their ORDER BY values.
+    pub keys: OrderKeys,
+}
+
+/// Rows on their way.
+#[derive(Default)]
+struct Gathered {
+    rows: Vec<Record>,
+    rowids: Vec<i64>,
+    raw_keys: Vec<Raw>,
+    bytes: usize,
+    arena: Arena,
+}
+
+impl State {
+    /// Reads the next rows behind those that claims hold, and holds them as `claim`. `Err(complete)` inside: nothing to read.
+    ///
+    /// # Errors
+    /// Busy: somebody keeps readers out, or another source holds rows and the order is strict.
+    pub fn read(
+        &mut self,
+        claim: ClaimId,
+        source: SourceId,
+        plan: &Arc<DrainPlan>,
+        parameters: &[Value],
+        bytes_max: usize,
+    ) -> Result<Result<ReadRows, bool>, Trouble> {
+        let main = self.main()?;
+        let version = self.version(&main)?;
+        let most = plan.top(parameters)?;
+        let mut gathered = Gathered::default();
+        let skipped = self.gather(
+            &main,
+            source,
+            plan,
+            parameters,
+            (most, bytes_max),
+            &mut gathered,
+        )?;
+        if gathered.rows.is_empty() {
+            return Ok(Err(!skipped));
+        }
+        let rows = keep_hidden(plan, gathered.rows);
+        let keys = if plan.by_rowid {
+            Keys::Runs(held::runs_of(gathered.rowids.clone()))
+        } else {
+            Keys::Encoded(encoded(&gathered.raw_keys, plan.key_width))
+        };
+        let mut rowids: Vec<_> = gathered.rowids.into_iter().zip(0..).collect();
+        rowids.sort_unstable();
+        self.around.held.lock().add(&plan.table, source, &keys);
+        let claimed = SourceClaim {
+            source,
+            plan: Arc::clone(plan),
+            parameters: parameters.to_vec(),
+            keys,
+            rowids,
+            raw_keys: gathered.raw_keys,
+            values: rows.all,
+            version,
+        };
+        self.claims.insert(claim, claimed);
+        let records = Records {
+            shape: Arc::clone(&plan.rendered.shape),
+            rows: rows.visible,
+        };
+        let keys = OrderKeys {
+            shape: Arc::clone(&plan.order_shape),
+            values: rows.order,
+        };
+        Ok(Ok(ReadRows { records, keys }))
+    }
+
+    /// Reads into `gathered`; true if held rows were left out.
+    fn gather(
+        &mut self,
+        main: &Connection,
+        source: SourceId,
+        plan: &DrainPlan,
+        parameters: &[Value],
+        limits: (i64, usize),
+        gathered: &mut Gathered,
+    ) -> Result<bool, Trouble> {
+        let gaps = {
+            let mut held = self.around.held.lock();
+            held.start(&plan.table);
+            match held.table(&plan.table) {
+                None => {
+                    drop(held);
+                    step(main, plan, &plan.read, parameters, &[], limits, gathered)?;
+                    return Ok(false);
+                }
+                Some(table) if plan.strict && table.by_another(source) => {
+                    let message =
+                        format!("rows of queue \"{}\" are held by another reader", plan.name);
+                    return Err(Trouble::Busy(SystemError::transient("E_DB", message)));
+                }
+                Some(table) => plan
+                    .read_between
+                    .as_ref()
+                    .and_then(|text| table.gaps(GAPS_MAX).map(|gaps| (text, gaps))),
+            }
+        };
+        let Some((text, mut gaps)) = gaps else {
+            step(
+                main,
+                plan,
+                &plan.read_free,
+                parameters,
+                &[],
+                limits,
+                gathered,
+            )?;
+            return Ok(self.around.held.lock().met());
+        };
+        if plan.backwards {
+            gaps.reverse();
+        }
+        for (lower, upper) in gaps {
+            let bounds = (
+                lower.map_or(Some(i64::MIN), |rowid| rowid.checked_add(1)),
+                upper.map_or(Some(i64::MAX), |rowid| rowid.checked_sub(1)),
+            );
+            let (Some(lower), Some(upper)) = bounds else {
+                continue;
+            };
+            if !step(
+                main,
+                plan,
+                text,
+                parameters,
+                &[lower, upper],
+                limits,
+                gathered,
+            )? {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn version(&self, main: &Connection) -> Result<Version, Trouble> {
+        let mut statement = main
+            .prepare_cached("PRAGMA data_version")
+            .map_err(|e| classify("cannot look at the version of the file", e))?;
+        let version = statement
+            .query_row([], |row| row.get(0))
+            .map_err(|e| classify("cannot look at the version of the file", e))?;
+        Ok((version, self.own_writes))
+    }
+
+    /// Makes a read final: deletes its rows if they are what was read, and does the writes of the body.
+    ///
+    /// # Errors
+    /// Busy before anything is done; nothing is final otherwise.
+    pub fn commit_source(&mut self, claim: ClaimId, queued: &[Queued]) -> Result<(), Trouble> {
+        if self.owner == Some(claim) {
+            return self.commit(claim);
+        }
+        self.need_write_lock()?;
+        let main = self.main()?;
+        self.begin_immediate(&main)?;
+        let done = self.finalise(&main, claim, queued);
+        let done = match done {
+            Ok(aside) => self.commit_on(&main).map(|()| aside),
+            Err(trouble) => {
+                self.roll_back(&main);
+                Err(trouble)
+            }
+        };
+        if done? {
+            self.own_writes += 1;
+        }
+        self.finish(claim);
+        Ok(())
+    }
+
+    /// Deletes and writes; true if more was changed than the claim's own rows.
+    fn finalise(
+        &mut self,
+        main: &Connection,
+        claim: ClaimId,
+        queued: &[Queued],
+    ) -> Result<bool, Trouble> {
+        let now = self.version(main)?;
+        let before = main.total_changes();
+        let deleted = {
+            let held = self.claims.get(&claim).ok_or_else(gone)?;
+            held.take(main, held.version != now)?
+        };
+        self.write(main, queued)?;
+        Ok(main.total_changes() - before != deleted)
+    }
+
+    fn write(&mut self, connection: &Connection, queued: &[Queued]) -> Result<(), Trouble> {
+        for write in queued {
+            let rendered = self.rendered(&write.statement)?;
+            run::run(connection, &rendered, &write.batch, &self.around.sequences)
+                .map_err(|trouble| Trouble::Failed(trouble.into_error()))?;
+        }
+        Ok(())
+    }
+
+    /// Opens the transaction of a source claim whose body reads what it wrote, and runs the statement in it.
+    ///
+    /// # Errors
+    /// Busy while somebody else writes or an earlier claim of the source is open, for that one commits first.
+    pub fn open_source(
+        &mut self,
+        claim: ClaimId,
+        queued: &[Queued],
+        statement: &Statement,
+        batch: &Batch,
+    ) -> Result<Answer, Trouble> {
+        let source = self.claims.get(&claim).ok_or_else(gone)?.source;
+        if self
+            .claims
+            .range(..claim)
+            .any(|(_, earlier)| earlier.source == source)
+        {
+            let message = "an earlier batch of the queue has not ended";
+            return Err(Trouble::Busy(SystemError::transient("E_DB", message)));
+        }
+        let writer = self.begin(claim)?;
+        let done = self.open_with(&writer, claim, queued);
+        match done {
+            Ok(()) => self.execute_in(claim, statement, batch),
+            Err(trouble) => Err(Trouble::Failed(trouble.into_error())),
+        }
+    }
+
+    fn open_with(
+        &mut self,
+        writer: &Rc<Connection>,
+        claim: ClaimId,
+        queued: &[Queued],
+    ) -> Result<(), Trouble> {
+        self.claims
+            .get(&claim)
+            .ok_or_else(gone)?
+            .take(writer, true)?;
+        self.write(writer, queued)
+    }
+}
+
+impl SourceClaim {
+    /// Deletes the rows; with `look`, only after having looked at them again. Returns their number.
+    ///
+    /// # Errors
+    /// `Transient` if a row is gone or is another one now.
+    fn take(&self, connection: &Connection, look: bool) -> Result<u64, Trouble> {
+        let attempt = format!("cannot delete from queue \"{}\"", self.plan.name);
+        if look {
+            self.look_again(connection)?;
+        }
+        let mut statement = connection
+            .prepare_cached(&self.plan.delete)
+            .map_err(|e| classify(&attempt, e))?;
+        let mut total = 0;
+        match &self.keys {
+            Keys::Runs(runs) => {
+                for (first, last) in runs {
+                    let deleted = statement
+                        .execute([first, last])
+                        .map_err(|e| classify(&attempt, e))?;
+                    if deleted as u64 != last.wrapping_sub(*first) as u64 + 1 {
+                        return Err(self.changed());
+                    }
+                    total += deleted as u64;
+                }
+            }
+            Keys::Encoded(_) => {
+                for key in self.raw_keys.chunks(self.plan.key_width) {
+                    let key = rusqlite::params_from_iter(key);
+                    if statement.execute(key).map_err(|e| classify(&attempt, e))? != 1 {
+                        return Err(self.changed());
+                    }
+                    total += 1;
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    fn changed(&self) -> Trouble {
+        let message = format!("rows of queue \"{}\" changed meanwhile", self.plan.name);
+        SystemError::transient("E_DB", message)
+            .with_hint(
+                "Somebody else changes or consumes rows that were just read; they are read again.",
+            )
+            .into()
+    }
+
+    /// Compares the rows with what was read.
+    fn look_again(&self, connection: &Connection) -> Result<(), Trouble> {
+        let plan = &*self.plan;
+        let attempt = format!("cannot read queue \"{}\" again", plan.name);
+        let mut statement = connection
+            .prepare_cached(&plan.again)
+            .map_err(|e| classify(&attempt, e))?;
+        run::bind(
+            &mut statement,
+            &plan.rendered.bindings,
+            &self.parameters,
+            &attempt,
+        )?;
+        let first = plan.rendered.bindings.len() + 1;
+        let mut arena = Arena::default();
+        let mut next = 0;
+        let mut compare = |statement: &mut rusqlite::Statement<'_>, count: usize| {
+            let mut rows = statement.raw_query();
+            for _ in 0..count {
+                let row = rows.next().map_err(|e| classify(&attempt, e))?;
+                let row = row.ok_or_else(|| self.changed())?;
+                self.same(row, next, &mut arena)?;
+                next += 1;
+            }
+            Ok::<_, Trouble>(())
+        };
+        match &self.keys {
+            Keys::Runs(runs) => {
+                for (low, high) in runs {
+                    for (offset, bound) in [low, high].into_iter().enumerate() {
+                        statement
+                            .raw_bind_parameter(first + offset, bound)
+                            .map_err(|e| classify(&attempt, e))?;
+                    }
+                    compare(&mut statement, high.wrapping_sub(*low) as usize + 1)?;
+                }
+            }
+            Keys::Encoded(_) => {
+                for key in self.raw_keys.chunks(plan.key_width) {
+                    for (offset, part) in key.iter().enumerate() {
+                        statement
+                            .raw_bind_parameter(first + offset, part)
+                            .map_err(|e| classify(&attempt, e))?;
+                    }
+                    compare(&mut statement, 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// True to what was read: the row at `place` in key order.
+    fn same(
+        &self,
+        row: &rusqlite::Row<'_>,
+        place: usize,
+        arena: &mut Arena,
+    ) -> Result<(), Trouble> {
+        let plan = &*self.plan;
+        let index = match self.rowids.get(place) {
+            Some((rowid, index)) => match row.get_ref(0) {
+                Ok(ValueRef::Integer(found)) if found == *rowid => *index,
+                _ => return Err(self.changed()),
+            },
+            None => place,
+        };
+        let readers = &plan.rendered.readers;
+        let record =
+            run::read_row(row, plan.key_width, readers, arena).map_err(|_| self.changed())?;
+        let before = &self.values[index * readers.len()..][..readers.len()];
+        let mut pairs = record.iter().zip(before).zip(&plan.stable);
+        if pairs.all(|((now, before), stable)| !stable || now == before) {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
+    }
+}
+
+/// Steps through a read; false if it has enough.
+fn step(
+    main: &Connection,
+    plan: &DrainPlan,
+    text: &str,
+    parameters: &[Value],
+    bounds: &[i64],
+    (most, bytes_max): (i64, usize),
+    gathered: &mut Gathered,
+) -> Result<bool, Trouble> {
+    let attempt = format!("cannot read queue \"{}\"", plan.name);
+    let left = most - gathered.rows.len() as i64;
+    let mut statement = main
+        .prepare_cached(text)
+        .map_err(|e| classify(&attempt, e))?;
+    run::bind(
+        &mut statement,
+        &plan.rendered.bindings,
+        parameters,
+        &attempt,
+    )?;
+    let first = plan.rendered.bindings.len() + 1;
+    for (offset, number) in bounds.iter().chain([&left]).enumerate() {
+        statement
+            .raw_bind_parameter(first + offset, number)
+            .map_err(|e| classify(&attempt, e))?;
+    }
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(|e| classify(&attempt, e))? {
+        if plan.by_rowid {
+            gathered
+                .rowids
+                .push(row.get(0).map_err(|e| classify(&attempt, e))?);
+        } else {
+            for column in 0..plan.key_width {
+                let key = row.get(column).map_err(|e| classify(&attempt, e))?;
+                gathered.raw_keys.push(key);
+            }
+        }
+        let readers = &plan.rendered.readers;
+        let record = run::read_row(row, plan.key_width, readers, &mut gathered.arena);
+        let record = record.map_err(|why| {
+            let trouble = run::unreadable(&plan.rendered.shape.names, why);
+            match trouble {
+                Trouble::Failed(mut error) => {
+                    error.message = format!("{attempt}: {}", error.message);
+                    Trouble::Failed(error)
+                }
+                busy => busy,
+            }
+        })?;
+        gathered.bytes += record.iter().map(Value::size).sum::<usize>();
+        gathered.rows.push(record);
+        if gathered.bytes >= bytes_max || gathered.rows.len() as i64 >= most {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Rows, taken apart: what the script sees, what order keys say, and everything for the comparison.
+struct Apart {
+    visible: Vec<Record>,
+    order: Vec<Value>,
+    all: Vec<Value>,
+}
+
+fn keep_hidden(plan: &DrainPlan, mut rows: Vec<Record>) -> Apart {
+    let mut all = Vec::with_capacity(rows.len() * plan.stable.len());
+    let mut order = Vec::with_capacity(rows.len() * plan.order.len());
+    for row in &mut rows {
+        order.extend(plan.order.iter().map(|index| row[*index].clone()));
+        all.extend(row.iter().cloned());
+        row.truncate(plan.visible);
+    }
+    Apart {
+        visible: rows,
+        order,
+        all,
+    }
+}
+
+fn encoded(raw: &[Raw], width: usize) -> Vec<Box<[u8]>> {
+    raw.chunks(width)
+        .map(|key| {
+            let mut bytes = Vec::new();
+            key.iter()
+                .for_each(|part| held::encode(ValueRef::from(part), &mut bytes));
+            bytes.into_boxed_slice()
+        })
+        .collect()
+}
+
+fn gone() -> Trouble {
+    SystemError::transient("E_DB", "the claim of a batch has been given back").into()
+}

@@ -1,0 +1,154 @@
+//! The database at an address.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dajet_core::contract::{Answer, BoxFuture, Claim, Environment, Service, Source, SourceSpec};
+use dajet_core::query::Statement;
+use dajet_core::record::Record;
+use dajet_core::schema::{Schema, Table};
+use dajet_core::{Address, Identity, SystemError};
+use parking_lot::Mutex;
+
+use super::address::Location;
+use super::catalog;
+use super::claim::{FileClaim, Hold};
+use super::dialect;
+use super::run::Batch;
+use super::source::QueueSource;
+use super::worker::{Worker, fresh_number};
+
+/// An SQLite file.
+pub struct FileService {
+    location: Location,
+    identity: Identity,
+    time: Duration,
+    /// The tables that the catalog has been asked for, by the names as asked.
+    known: Mutex<BTreeMap<Arc<str>, Arc<Table>>>,
+    /// Started at the first use.
+    worker: Mutex<Option<Arc<Worker>>>,
+}
+
+impl FileService {
+    /// Makes the service; opens nothing yet.
+    ///
+    /// # Errors
+    /// `Misconfigured` if the address is wrong.
+    pub fn new(address: &Address, environment: &Environment) -> Result<Self, SystemError> {
+        let location = Location::parse(address, environment)?;
+        Ok(Self {
+            identity: location.identity(),
+            location,
+            time: environment.command_timeout,
+            known: Mutex::default(),
+            worker: Mutex::default(),
+        })
+    }
+
+    fn worker(&self) -> Result<Arc<Worker>, SystemError> {
+        let mut worker = self.worker.lock();
+        if let Some(worker) = &*worker {
+            return Ok(Arc::clone(worker));
+        }
+        Ok(Arc::clone(worker.insert(Worker::of(&self.location)?)))
+    }
+
+    async fn look_up(&self, names: &[Arc<str>]) -> Result<Schema, SystemError> {
+        let mut schema = Schema::default();
+        {
+            let known = self.known.lock();
+            for name in names {
+                schema
+                    .tables
+                    .push((Arc::clone(name), known.get(name).cloned()));
+            }
+        }
+        let unknown = |(name, table): &(Arc<str>, Option<_>)| table.is_none().then(|| name.clone());
+        let missing: Vec<_> = schema.tables.iter().filter_map(unknown).collect();
+        if missing.is_empty() {
+            return Ok(schema);
+        }
+        let map = self.location.map.clone();
+        let found = self
+            .worker()?
+            .run(self.time, move |state| {
+                catalog::describe(&*state.main()?, &missing, map.as_deref())
+            })
+            .await?;
+        let mut known = self.known.lock();
+        for (name, table) in found.tables {
+            let Some(table) = table else { continue };
+            for (asked, place) in &mut schema.tables {
+                if *asked == name {
+                    *place = Some(Arc::clone(&table));
+                }
+            }
+            known.insert(name, table);
+        }
+        schema.suggestions = found.suggestions;
+        Ok(schema)
+    }
+
+    async fn open(&self) -> Result<Box<dyn Claim>, SystemError> {
+        let worker = self.worker()?;
+        let own = Arc::clone(&worker);
+        let begin = move |state: &mut super::state::State| {
+            let id = fresh_number();
+            state.begin(id)?;
+            Ok(Hold::new(Arc::clone(&own), id))
+        };
+        let hold = worker.run(self.time, begin).await?;
+        Ok(Box::new(FileClaim::target(
+            hold,
+            self.identity.clone(),
+            self.time,
+        )))
+    }
+
+    async fn run(&self, statement: Arc<Statement>, batch: Batch) -> Result<Answer, SystemError> {
+        self.worker()?
+            .run(self.time, move |state| state.execute(&statement, &batch))
+            .await
+    }
+}
+
+impl Service for FileService {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn describe<'a>(
+        &'a self,
+        tables: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Schema, SystemError>> {
+        Box::pin(self.look_up(tables))
+    }
+
+    fn forget(&self) {
+        self.known.lock().clear();
+    }
+
+    fn execute<'a>(
+        &'a self,
+        statement: &'a Arc<Statement>,
+        parameters: &'a [Record],
+    ) -> BoxFuture<'a, Result<Answer, SystemError>> {
+        Box::pin(self.run(Arc::clone(statement), Batch::new(parameters)))
+    }
+
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Claim>, SystemError>> {
+        Box::pin(self.open())
+    }
+
+    fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError> {
+        let (worker, identity) = (self.worker()?, self.identity.clone());
+        Ok(Box::new(QueueSource::new(
+            worker, identity, self.time, &spec,
+        )?))
+    }
+
+    fn text(&self, statement: &Statement) -> Result<String, SystemError> {
+        dialect::render(statement).map(|rendered| rendered.sql)
+    }
+}

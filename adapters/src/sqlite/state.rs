@@ -1,0 +1,301 @@
+//! What lives on the thread of a file: its connections, the open claims and the only transaction that may write.
+//!
+//! One connection reads, answers look-ups and commits in one go; the other holds the transaction that stays open. So a reader
+//! never waits for a transaction of this process, and there is nothing to dead-lock on: who needs the write lock while it is
+//! taken is told so and tried again.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dajet_core::SystemError;
+use dajet_core::contract::Answer;
+use dajet_core::query::{Body, Statement};
+use rusqlite::Connection;
+use rustc_hash::FxHashMap;
+
+use super::address::{Location, Mode};
+use super::connection::{self, Surroundings};
+use super::dialect::{self, Rendered};
+use super::failure::{Trouble, classify};
+use super::queue::SourceClaim;
+use super::run::{self, Batch};
+
+/// Number of a claim within the process.
+pub type ClaimId = u64;
+
+/// Texts of statements that are kept.
+const RENDERED_MAX: usize = 1024;
+
+/// A write that waits for the commit of a source claim.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// What to do.
+    pub statement: Arc<Statement>,
+    /// With which records.
+    pub batch: Arc<Batch>,
+}
+
+/// The state of a file's thread.
+pub struct State {
+    pub(super) location: Location,
+    pub(super) around: Surroundings,
+    main: Option<Rc<Connection>>,
+    writer: Option<Rc<Connection>>,
+    file: Option<(u64, u64)>,
+    /// The claim whose transaction is open on the writing connection.
+    pub(super) owner: Option<ClaimId>,
+    pub(super) claims: BTreeMap<ClaimId, SourceClaim>,
+    /// Transactions of this thread that may have changed rows of open claims.
+    pub(super) own_writes: u64,
+    rendered: FxHashMap<u64, Rc<Rendered>>,
+    freed: bool,
+}
+
+impl State {
+    /// Makes the state; opens nothing yet.
+    pub fn new(location: Location) -> Self {
+        Self {
+            location,
+            around: Surroundings::default(),
+            main: None,
+            writer: None,
+            file: None,
+            owner: None,
+            claims: BTreeMap::new(),
+            own_writes: 0,
+            rendered: FxHashMap::default(),
+            freed: false,
+        }
+    }
+
+    /// True once after something was given back that others may wait for.
+    pub fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
+    }
+
+    /// Closes everything, after a panic: nothing of it can be trusted.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.location.clone());
+        self.freed = true;
+    }
+
+    /// The connection that reads. If the file was replaced or deleted, the new one is opened.
+    ///
+    /// # Errors
+    /// See [`connection::open`].
+    pub fn main(&mut self) -> Result<Rc<Connection>, Trouble> {
+        if self.main.is_some() && self.owner.is_none() && self.location.mode != Mode::Memory {
+            let now = connection::file_number(&self.location.path);
+            if now != self.file {
+                (self.main, self.writer) = (None, None);
+                self.own_writes += 1;
+            }
+        }
+        if let Some(open) = &self.main {
+            return Ok(Rc::clone(open));
+        }
+        let open = connection::open(&self.location, &self.around)?;
+        self.file = connection::file_number(&self.location.path);
+        self.main = Some(Rc::clone(&open));
+        Ok(open)
+    }
+
+    /// The connection of the transaction that stays open.
+    ///
+    /// # Errors
+    /// See [`connection::open`].
+    pub fn writer(&mut self) -> Result<Rc<Connection>, Trouble> {
+        self.main()?;
+        if let Some(open) = &self.writer {
+            return Ok(Rc::clone(open));
+        }
+        let open = connection::open(&self.location, &self.around)?;
+        self.writer = Some(Rc::clone(&open));
+        Ok(open)
+    }
+
+    /// The text of a statement.
+    ///
+    /// # Errors
+    /// `Misconfigured` if SQLite cannot express it.
+    pub fn rendered(&mut self, statement: &Statement) -> Result<Rc<Rendered>, SystemError> {
+        if let Some(known) = self.rendered.get(&statement.id) {
+            return Ok(Rc::clone(known));
+        }
+        if self.rendered.len() >= RENDERED_MAX {
+            self.rendered.clear();
+        }
+        let made = Rc::new(dialect::render(statement)?);
+        self.rendered.insert(statement.id, Rc::clone(&made));
+        Ok(made)
+    }
+
+    /// True if the statement draws from a sequence, which writes.
+    ///
+    /// # Errors
+    /// `Misconfigured` if SQLite cannot express it.
+    pub fn draws(&mut self, statement: &Statement) -> Result<bool, SystemError> {
+        Ok(!self.rendered(statement)?.sequences.is_empty())
+    }
+
+    /// Busy while a transaction of this process is open.
+    ///
+    /// # Errors
+    /// Busy.
+    pub fn need_write_lock(&self) -> Result<(), Trouble> {
+        match self.owner {
+            None => Ok(()),
+            Some(_) => Err(Trouble::Busy(SystemError::transient(
+                "E_DB",
+                format!(
+                    "database \"{}\" is locked by another transaction of this process",
+                    self.location.name()
+                ),
+            ))),
+        }
+    }
+
+    /// Begins a transaction that stays open, owned by `claim`.
+    ///
+    /// # Errors
+    /// Busy while somebody else writes.
+    pub fn begin(&mut self, claim: ClaimId) -> Result<Rc<Connection>, Trouble> {
+        self.need_write_lock()?;
+        let writer = self.writer()?;
+        self.begin_immediate(&writer)?;
+        self.owner = Some(claim);
+        Ok(writer)
+    }
+
+    /// `BEGIN IMMEDIATE`
+    ///
+    /// # Errors
+    /// Busy while somebody else writes.
+    pub fn begin_immediate(&self, connection: &Connection) -> Result<(), Trouble> {
+        let attempt = self.attempt("begin a transaction in");
+        connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|e| classify(&attempt, e))
+    }
+
+    /// `COMMIT`. Waits here for readers of other processes, for to begin anew would let further ones come in.
+    ///
+    /// # Errors
+    /// The transaction is rolled back.
+    pub fn commit_on(&self, connection: &Connection) -> Result<(), Trouble> {
+        let attempt = self.attempt("commit to");
+        let wait = self.around.deadline.left().min(Duration::from_secs(60));
+        let committed = connection
+            .busy_timeout(wait)
+            .and_then(|()| connection.execute_batch("COMMIT"));
+        let reset = connection.busy_timeout(Duration::ZERO);
+        let result = committed.and(reset).map_err(|e| classify(&attempt, e));
+        if result.is_err() {
+            self.roll_back(connection);
+        }
+        result
+    }
+
+    /// Rolls back what is open. Should that fail, closing the connection does it.
+    pub fn roll_back(&self, connection: &Connection) {
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(database = %self.location.name(), %error, "rollback failed");
+        }
+    }
+
+    fn attempt(&self, what: &str) -> String {
+        format!("cannot {what} database \"{}\"", self.location.name())
+    }
+
+    /// Runs a statement in the open transaction of `claim`.
+    ///
+    /// # Errors
+    /// Any class; never busy, for half of the records may have been written.
+    pub fn execute_in(
+        &mut self,
+        claim: ClaimId,
+        statement: &Statement,
+        batch: &Batch,
+    ) -> Result<Answer, Trouble> {
+        if self.owner != Some(claim) {
+            return Err(SystemError::fault("the transaction of a claim has ended").into());
+        }
+        let rendered = self.rendered(statement)?;
+        let writer = self.writer()?;
+        run::run(&writer, &rendered, batch, &self.around.sequences)
+            .map_err(|trouble| Trouble::Failed(trouble.into_error()))
+    }
+
+    /// Runs a statement outside any claim: a query as it is, anything else in a transaction of its own.
+    ///
+    /// # Errors
+    /// Any class; nothing is written then.
+    pub fn execute(&mut self, statement: &Statement, batch: &Batch) -> Result<Answer, Trouble> {
+        let rendered = self.rendered(statement)?;
+        let main = self.main()?;
+        if matches!(statement.body, Body::Select(_)) && rendered.sequences.is_empty() {
+            return run::run(&main, &rendered, batch, &self.around.sequences);
+        }
+        self.need_write_lock()?;
+        self.begin_immediate(&main)?;
+        let done = run::run(&main, &rendered, batch, &self.around.sequences);
+        match done {
+            Ok(answer) => {
+                self.commit_on(&main)?;
+                self.own_writes += 1;
+                Ok(answer)
+            }
+            Err(trouble) => {
+                self.roll_back(&main);
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Commits the transaction of a target claim.
+    ///
+    /// # Errors
+    /// Nothing is written then.
+    pub fn commit(&mut self, claim: ClaimId) -> Result<(), Trouble> {
+        if self.owner != Some(claim) {
+            return Err(SystemError::fault("the transaction of a claim has ended").into());
+        }
+        let writer = self.writer()?;
+        let result = self.commit_on(&writer);
+        self.finish(claim);
+        // The transaction is gone: to try again would commit nothing.
+        result.map_err(|trouble| Trouble::Failed(trouble.into_error()))
+    }
+
+    /// Gives back whatever a claim has.
+    pub fn release(&mut self, claim: ClaimId) {
+        if self.owner == Some(claim)
+            && let Some(writer) = self.writer.take()
+        {
+            self.roll_back(&writer);
+            if writer.is_autocommit() {
+                self.writer = Some(writer);
+            }
+        }
+        self.finish(claim);
+    }
+
+    /// Forgets a claim.
+    pub fn finish(&mut self, claim: ClaimId) {
+        if self.owner == Some(claim) {
+            self.owner = None;
+            self.freed = true;
+        }
+        if let Some(source) = self.claims.remove(&claim) {
+            self.around
+                .held
+                .lock()
+                .remove(&source.plan.table, &source.keys);
+            self.freed = true;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What an address may lead to.
+
+use dajet_core::query::{Body, Expr, Output, Select, Statement};
+use dajet_core::{ErrorClass, Value};
+
+use super::fixture::*;
+
+async fn probe(root: &std::path::Path, address: &str) -> Result<(), String> {
+    let query = Select {
+        distinct: false,
+        top: None,
+        columns: vec![Output {
+            name: "a".into(),
+            expr: Expr::Literal(Value::Integer(1)),
+            data_type: None,
+        }],
+        from: None,
+        filter: None,
+        order: Vec::new(),
+    };
+    let select = Statement::new(0, Body::Select(query));
+    let service = open(root, address).map_err(|e| e.message)?;
+    match service.execute(&select, &[Vec::new()]).await {
+        Ok(answer) => {
+            assert_eq!(answer.groups, [[[Value::Integer(1)]]]);
+            Ok(())
+        }
+        Err(error) => {
+            assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
+            Err(error.message)
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_created_unless_its_mode_forbids() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let error = probe(root, "sqlite://нет.db?mode=ReadWrite")
+        .await
+        .unwrap_err();
+    assert!(error.contains("no such file"), "{error}");
+    assert!(!root.join("нет.db").exists());
+    let error = probe(root, "sqlite://нет/нет.db").await.unwrap_err();
+    assert!(error.contains("there is no folder"), "{error}");
+    probe(root, "sqlite://%D0%B5%D1%81%D1%82%D1%8C%20%23.db")
+        .await
+        .unwrap();
+    assert!(root.join("есть #.db").exists());
+    probe(root, "sqlite://есть %23.db?mode=readonly")
+        .await
+        .unwrap();
+    let absolute = format!("sqlite://{}", root.join("есть %23.db").display());
+    probe(std::path::Path::new("/"), &absolute).await.unwrap();
+    let one = open(root, "sqlite://x.db").unwrap();
+    let two = open(root, &format!("sqlite://{}/./x.db", root.display())).unwrap();
+    assert_eq!(one.identity(), two.identity());
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("папка.db")).unwrap();
+    std::fs::write(folder.path().join("мусор.db"), [0xAB; 5000]).unwrap();
+    let error = probe(folder.path(), "sqlite://папка.db").await.unwrap_err();
+    assert!(error.ends_with("папка.db\": it is a folder"), "{error}");
+    let error = probe(folder.path(), "sqlite://мусор.db").await.unwrap_err();
+    assert!(
+        error.ends_with("мусор.db\": file is not a database"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_read_only_file_is_read_and_not_written() {
+    let fixture = Fixture::new("CREATE TABLE q(id INTEGER PRIMARY KEY); INSERT INTO q VALUES (1)");
+    let service = open(fixture.folder.path(), "sqlite://очередь.db?mode=ReadOnly").unwrap();
+    let table = table(&*service, "q").await;
+    let answer = service
+        .execute(&select(&table, &["id"], &[]), &[Vec::new()])
+        .await
+        .unwrap();
+    assert_eq!(answer.groups, [[[Value::Integer(1)]]]);
+    let write = insert(&table, &["id"]);
+    let error = refused(service.execute(&write, &[vec![Value::Integer(2)]]).await);
+    assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_shared_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = open(folder.path(), "sqlite://память?mode=Memory").unwrap();
+    let two = open(folder.path(), "sqlite://память?mode=Memory").unwrap();
+    assert_eq!(one.identity(), two.identity());
+    let query = Select {
+        distinct: false,
+        top: None,
+        columns: vec![Output {
+            name: "n".into(),
+            expr: Expr::Call(dajet_core::query::Function::Vector("п".into()), Vec::new()),
+            data_type: None,
+        }],
+        from: None,
+        filter: None,
+        order: Vec::new(),
+    };
+    let next = Statement::new(0, Body::Select(query));
+    let mut claim = one.begin().await.unwrap();
+    let first = claim.execute(&next, &[Vec::new()]).await.unwrap();
+    claim.commit().await.unwrap();
+    let second = two.execute(&next, &[Vec::new()]).await.unwrap();
+    assert_eq!(
+        (&first.groups[0][0][0], &second.groups[0][0][0]),
+        (&Value::Integer(1), &Value::Integer(2))
+    );
+    assert!(!folder.path().join("память").exists());
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_opened_anew() {
+    let fixture = Fixture::new("CREATE TABLE q(id INTEGER PRIMARY KEY); INSERT INTO q VALUES (1)");
+    let mut source = fixture.source("q", &["id"], 5).await;
+    let one = batch(&mut *source).await;
+    let path = fixture.folder.path().join("очередь.db");
+    std::fs::remove_file(&path).unwrap();
+    let fresh = rusqlite::Connection::open(&path).unwrap();
+    fresh
+        .execute_batch("CREATE TABLE q(id INTEGER PRIMARY KEY); INSERT INTO q VALUES (2)")
+        .unwrap();
+    assert_eq!(
+        refused(one.claim.commit().await).class,
+        ErrorClass::Transient
+    );
+    assert_eq!(batch(&mut *source).await.first(), [2]);
+}

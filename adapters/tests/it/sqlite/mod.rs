@@ -1,0 +1,9 @@
+//! SQLite: real files, no server.
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its file has failed")]
+
+mod addresses;
+mod fixture;
+mod queues;
+mod sharing;
+mod targets;
+mod values;
