@@ -1,14 +1,26 @@
 //! The machine that runs a program of a plan. Synchronous and pure: it asks for what it needs by a [`Step`] and gets it by
 //! the next [`Resume`].
 
+pub(crate) mod convert;
+pub(crate) mod failure;
+pub(crate) mod heap;
+pub(crate) mod memory;
+pub(crate) mod operate;
+mod run;
+mod sinks;
+mod variables;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::query::Statement;
-use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Span, Value};
+use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Shape, Span, Value};
 use jiff::civil::DateTime;
 
-use crate::plan::{PipelineId, ProgramId, StatementId};
+use self::run::State;
+pub use self::variables::Variables;
+use crate::plan::{PipelineId, Plan, ProgramId, StatementId};
 
 /// Number of a sink that a machine has opened, an index of its table of [`SinkSpec`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,4 +168,67 @@ pub struct ScriptError {
     pub hint: Option<String>,
     /// `Rejected` for values, `Misconfigured` for names.
     pub class: ErrorClass,
+}
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The program to run.
+    pub program: ProgramId,
+    /// The variables as they stand; the default for a root program.
+    pub variables: Variables,
+    /// Values that take the place of initialisers of root variables; used by the root program only.
+    pub parameters: Arc<BTreeMap<String, Value>>,
+    /// Values of `{$NAME}`.
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// Where NEWUUID begins: the machine has no randomness of its own.
+    pub seed: u64,
+}
+
+/// A running program. Asks by [`Step`], is answered by [`Resume`]; after an error it is thrown away.
+#[derive(Debug)]
+pub struct Machine {
+    plan: Arc<Plan>,
+    state: State,
+}
+
+impl Machine {
+    /// Makes a machine that stands before its first operation.
+    pub fn new(spec: MachineSpec) -> Self {
+        let plan = Arc::clone(&spec.plan);
+        Self {
+            plan,
+            state: State::new(spec),
+        }
+    }
+
+    /// Tells the shape of the records that follow. Needed before the first [`Resume::Record`] of a batch.
+    pub fn begin_batch(&mut self, shape: &Arc<Shape>) {
+        self.state.begin_batch(shape);
+    }
+
+    /// Runs until something is needed.
+    ///
+    /// # Errors
+    /// A mistake of the script at run time; a `Fault` if the answer does not fit the question.
+    pub fn resume(&mut self, resume: Resume) -> Result<Step, ScriptError> {
+        self.state
+            .resume(&self.plan, resume)
+            .map_err(|error| *error)
+    }
+
+    /// What a sink of [`Step::Emit`] is. Known for the batch in which it was emitted to, and as long as it stays open.
+    ///
+    /// # Panics
+    /// If the machine never emitted to it.
+    pub fn sink(&self, id: SinkId) -> &SinkSpec {
+        self.state.sinks.spec(id)
+    }
+
+    /// A copy of the variables: for a body, of those that outlive a record.
+    pub fn variables(&self) -> Variables {
+        self.state.outliving_variables(&self.plan)
+    }
 }

@@ -1,5 +1,16 @@
 //! The plan: one root program and the pipelines that it starts. Made by lowering, run by machines.
 
+mod explain;
+
+use std::sync::Arc;
+
+use dajet_core::contract::OptionUse;
+use dajet_core::{Record, Shape, Span};
+
+use crate::machine::{ScriptError, Variables};
+use crate::names;
+use crate::program::{Expr, Place, Program, Template, Type};
+
 /// Number of a program in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProgramId(pub u32);
@@ -11,3 +22,176 @@ pub struct PipelineId(pub u32);
 /// Number of a statement that goes to a database or broker, in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StatementId(pub u32);
+
+/// A compiled script. Shared by all the machines that run it; knows no schema.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) text: Arc<str>,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) pipelines: Vec<PipelinePlan>,
+    pub(crate) statements: Vec<StatementPlan>,
+    pub(crate) uses: Vec<Template>,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) root_variables: Vec<RootVariable>,
+    pub(crate) environment_names: Vec<Arc<str>>,
+    /// Number of places where a member is read: each has a cache in the machine.
+    pub(crate) sites: usize,
+    /// Number of loops.
+    pub(crate) iterators: usize,
+}
+
+/// A variable of the script.
+#[derive(Clone, Debug)]
+pub(crate) struct Variable {
+    pub declared: Type,
+}
+
+/// A variable of the script's outermost scope, which a parameter of the run may set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootVariable {
+    /// The name without `@`.
+    pub name: Arc<str>,
+    /// The word of its type.
+    pub type_name: &'static str,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A source with its body.
+#[derive(Debug)]
+pub struct PipelinePlan {
+    /// The source: a statement of the kind [`StatementKind::Drain`].
+    pub source: StatementId,
+    /// The program that is run for each record.
+    pub body: ProgramId,
+    /// The source's statement in the text.
+    pub span: Span,
+    /// `WITH STRICT ORDER`
+    pub strict: bool,
+    /// TOP or WHERE of the source uses a variable that the body sets: no reading ahead.
+    pub feeds_back: bool,
+    /// A call of the body reads or writes what the body writes: no transforming ahead.
+    pub reads_own_writes: bool,
+    /// The body may set variables that outlive a record: their values are carried to the commit.
+    pub changes_variables: bool,
+    /// The body shows the time.
+    pub uses_clock: bool,
+}
+
+/// What kind of statement it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatementKind {
+    /// `CONSUME … FROM table`
+    Drain,
+    /// `SELECT … FROM`
+    Select,
+    /// `INSERT`
+    Insert,
+    /// `PRODUCE`
+    Produce,
+}
+
+/// A statement that goes to a database or broker.
+#[derive(Debug)]
+pub struct StatementPlan {
+    /// What it is.
+    pub kind: StatementKind,
+    /// The whole statement in the text.
+    pub span: Span,
+    /// Logical names of the tables that it names, each once.
+    pub tables: Vec<Arc<str>>,
+    /// True if it changes something.
+    pub writes: bool,
+    /// The address, if nothing is inserted into it.
+    pub address: Option<String>,
+    /// The address in the text; the statement itself if it has none.
+    pub address_span: Span,
+    /// Options as written; of `PRODUCE` only.
+    pub options: Vec<OptionUse>,
+    /// True if its answer is awaited, false if it is gathered (or is a source).
+    pub called: bool,
+    /// The `USE` that it stands in.
+    pub(crate) place: Option<Place>,
+    /// The values of its parameters.
+    pub(crate) parameters: Vec<Expr>,
+    pub(crate) detail: Detail,
+}
+
+/// What a statement is made of.
+#[derive(Debug)]
+pub(crate) enum Detail {
+    /// A database statement.
+    Names(names::Body),
+    /// `PRODUCE`
+    Message(MessagePlan),
+}
+
+/// `PRODUCE`; its `parameters` are the values of the columns.
+#[derive(Debug)]
+pub(crate) struct MessagePlan {
+    pub address: Template,
+    /// Options of the connection.
+    pub options: Vec<(Arc<str>, Expr)>,
+    /// True if the running program cannot change the options or the address.
+    pub invariant: bool,
+    pub columns: Arc<Shape>,
+}
+
+impl Plan {
+    /// The script.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The program to start with.
+    pub fn root(&self) -> ProgramId {
+        ProgramId(0)
+    }
+
+    /// The pipelines; the index is their [`PipelineId`].
+    pub fn pipelines(&self) -> &[PipelinePlan] {
+        &self.pipelines
+    }
+
+    /// One pipeline.
+    pub fn pipeline(&self, id: PipelineId) -> &PipelinePlan {
+        &self.pipelines[id.0 as usize]
+    }
+
+    /// The statements; the index is their [`StatementId`].
+    pub fn statements(&self) -> &[StatementPlan] {
+        &self.statements
+    }
+
+    /// One statement.
+    pub fn statement(&self, id: StatementId) -> &StatementPlan {
+        &self.statements[id.0 as usize]
+    }
+
+    /// The variables that parameters of the run may set, in the order of their declaration.
+    pub fn root_variables(&self) -> &[RootVariable] {
+        &self.root_variables
+    }
+
+    /// The names that `{$NAME}` uses, each once, in order.
+    pub fn environment_names(&self) -> &[Arc<str>] {
+        &self.environment_names
+    }
+
+    /// The values of the parameters of a pipeline's source now: what its bound form is given at a read.
+    ///
+    /// # Errors
+    /// An expression of TOP or WHERE has no value.
+    pub fn source_parameters(
+        &self,
+        pipeline: PipelineId,
+        variables: &Variables,
+    ) -> Result<Record, ScriptError> {
+        let source = self.statement(self.pipeline(pipeline).source);
+        variables.evaluate(self, &source.parameters)
+    }
+
+    pub(crate) fn program(&self, id: ProgramId) -> &Program {
+        &self.programs[id.0 as usize]
+    }
+}

@@ -1,0 +1,316 @@
+//! Binding: names become columns of a schema. Pure; called when a statement first runs at a resolved address.
+
+mod columns;
+mod compare;
+mod insert;
+
+use std::sync::Arc;
+
+use dajet_core::diagnostic::nearest;
+use dajet_core::query::{self, Body, Part};
+use dajet_core::{DataType, Diagnostic, Record, Schema, Span, Table, Value};
+
+use crate::ast::Name;
+use crate::machine::convert::adapt;
+use crate::names::{self, ExprKind, last_part};
+use crate::plan::{Detail, Plan, StatementId, StatementPlan};
+use crate::program;
+
+/// A bound statement.
+#[derive(Debug)]
+pub struct Bound {
+    /// What the database is given.
+    pub statement: Arc<query::Statement>,
+    /// What the author should know.
+    pub warnings: Vec<Diagnostic>,
+    /// What becomes of each parameter before it is sent.
+    pub(crate) adaptations: Vec<Adaptation>,
+    /// Values of the parameters behind those of the script: empty values of columns that it does not name.
+    pub(crate) constants: Vec<Value>,
+}
+
+/// What becomes of a parameter before it is sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Adaptation {
+    /// The type of the column that it is compared with or stored in.
+    pub data_type: Option<DataType>,
+    /// What takes the place of NULL: the column does not take it, and its table wants empty values.
+    pub empty: Option<Value>,
+}
+
+impl Bound {
+    /// Converts the values of the script's parameters to the types of their columns, where that is documented.
+    pub fn adapt(&self, record: Record) -> Record {
+        let values = record.into_iter().enumerate();
+        let adapted = values.map(|(index, value)| self.adapt_one(index, value));
+        adapted.chain(self.constants.iter().cloned()).collect()
+    }
+
+    pub(crate) fn adapt_one(&self, index: usize, value: Value) -> Value {
+        let Some(adaptation) = self.adaptations.get(index) else {
+            return value;
+        };
+        match (&adaptation.empty, adaptation.data_type) {
+            (Some(empty), _) if value.is_null() => empty.clone(),
+            (_, Some(data_type)) => adapt(value, data_type),
+            _ => value,
+        }
+    }
+}
+
+/// Binds a statement of the plan. The schema is the answer about [`StatementPlan::tables`].
+///
+/// # Errors
+/// Unknown and ambiguous names (E_BIND), and what a column cannot take; all of them, each with its place.
+pub fn bind(
+    plan: &Plan,
+    statement: StatementId,
+    schema: &Schema,
+) -> Result<Bound, Vec<Diagnostic>> {
+    let statement = plan.statement(statement);
+    let Detail::Names(names) = &statement.detail else {
+        let message = "a PRODUCE has no columns to bind";
+        return Err(vec![Diagnostic::error("E_FAULT", statement.span, message)]);
+    };
+    let mut binder = Binder::new(statement, schema);
+    let body = match names {
+        names::Body::Select(select) => binder.select(select).map(Body::Select),
+        names::Body::Insert(insert) => binder.insert(insert).map(Body::Insert),
+        names::Body::Drain(drain) => binder.drain(drain).map(Body::Drain),
+    };
+    match body {
+        Some(body) if binder.errors.is_empty() => {
+            let parameters = statement.parameters.len() + binder.constants.len();
+            Ok(Bound {
+                statement: query::Statement::new(parameters, body),
+                warnings: binder.warnings,
+                adaptations: binder.adaptations,
+                constants: binder.constants,
+            })
+        }
+        _ => Err(binder.errors),
+    }
+}
+
+/// A table in FROM.
+#[derive(Clone)]
+struct Source {
+    table: Arc<Table>,
+    alias: Arc<str>,
+}
+
+/// The state of one binding.
+struct Binder<'a> {
+    plan: &'a StatementPlan,
+    schema: &'a Schema,
+    source: Option<Source>,
+    adaptations: Vec<Adaptation>,
+    constants: Vec<Value>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl<'a> Binder<'a> {
+    fn new(plan: &'a StatementPlan, schema: &'a Schema) -> Self {
+        Self {
+            plan,
+            schema,
+            source: None,
+            adaptations: vec![Adaptation::default(); plan.parameters.len()],
+            constants: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
+        self.errors.push(Diagnostic::error(code, span, message));
+    }
+
+    /// Finds a table in the schema.
+    fn table(&mut self, name: &Name) -> Option<Arc<Table>> {
+        if let Some(table) = self.schema.table(&name.text) {
+            return Some(Arc::clone(table));
+        }
+        let suggestions = || {
+            self.schema
+                .suggestions
+                .iter()
+                .map(|suggestion| &**suggestion)
+        };
+        let near = nearest(&name.text, suggestions()).or_else(|| suggestions().next());
+        let message = format!("unknown table \"{}\"", name.text);
+        let error = Diagnostic::error("E_BIND", name.span, message);
+        self.errors
+            .push(error.maybe_hint(near.map(|near| format!("Did you mean \"{near}\"?"))));
+        None
+    }
+
+    fn from(&mut self, from: &names::Table) -> Option<query::From> {
+        let table = self.table(&from.name)?;
+        let alias = from.alias();
+        self.source = Some(Source {
+            table: Arc::clone(&table),
+            alias: Arc::clone(&alias),
+        });
+        Some(query::From { table, alias })
+    }
+
+    fn select(&mut self, select: &names::Select) -> Option<query::Select> {
+        let from = match &select.from {
+            Some(from) => Some(self.from(from)?),
+            None => None,
+        };
+        let columns = self.outputs(&select.columns);
+        Some(query::Select {
+            distinct: select.distinct,
+            top: select
+                .top
+                .as_ref()
+                .map(|top| self.expr(top, Some(DataType::Integer))),
+            columns,
+            from,
+            filter: select.filter.as_ref().map(|filter| self.condition(filter)),
+            order: self.order(&select.order),
+        })
+    }
+
+    fn drain(&mut self, drain: &names::Drain) -> Option<query::Drain> {
+        let from = self.from(&drain.from)?;
+        let columns = self.outputs(&drain.columns);
+        for order in &drain.order {
+            if let ExprKind::Column(name) = &order.expr.kind
+                && let Some((_, column)) = self.quietly(name)
+                && column.nullable()
+            {
+                let message = format!("column \"{}\" may hold NULL", name.text);
+                let hint = "Rows without a value stand where the database sorts NULL.";
+                self.warnings
+                    .push(Diagnostic::warning("W013", name.span, message).hint(hint));
+            }
+        }
+        Some(query::Drain {
+            from,
+            columns,
+            filter: drain.filter.as_ref().map(|filter| self.condition(filter)),
+            order: self.order(&drain.order),
+            top: self.expr(&drain.top, Some(DataType::Integer)),
+            strict: drain.strict,
+        })
+    }
+
+    /// The SELECT list, `*` expanded. Names are unique.
+    fn outputs(&mut self, columns: &[names::Column]) -> Vec<query::Output> {
+        let mut outputs: Vec<query::Output> = Vec::new();
+        for item in columns {
+            match item {
+                names::Column::Star(span) => {
+                    let Some(source) = self.source.clone() else {
+                        continue;
+                    };
+                    for column in &source.table.columns {
+                        let (alias, column) = (Arc::clone(&source.alias), Arc::new(column.clone()));
+                        let (name, data_type) = (Arc::clone(&column.name), Some(column.data_type));
+                        let expr = query::Expr::Column { alias, column };
+                        self.push_output(
+                            &mut outputs,
+                            *span,
+                            query::Output {
+                                name,
+                                expr,
+                                data_type,
+                            },
+                        );
+                    }
+                }
+                names::Column::Named { name, expr } => {
+                    let data_type = self.type_of(expr);
+                    let (span, name) = (name.span, Arc::clone(&name.text));
+                    let expr = self.expr(expr, None);
+                    self.push_output(
+                        &mut outputs,
+                        span,
+                        query::Output {
+                            name,
+                            expr,
+                            data_type,
+                        },
+                    );
+                }
+            }
+        }
+        outputs
+    }
+
+    fn push_output(&mut self, outputs: &mut Vec<query::Output>, span: Span, output: query::Output) {
+        if outputs.iter().any(|earlier| earlier.name == output.name) {
+            let message = format!("column \"{}\" stands twice in the list", output.name);
+            let hint = "Give one of them another name with AS.";
+            self.errors
+                .push(Diagnostic::error("E_BIND", span, message).hint(hint));
+            return;
+        }
+        outputs.push(output);
+    }
+
+    /// Sort keys; a reference in two columns is two keys.
+    fn order(&mut self, order: &[names::Order]) -> Vec<query::Order> {
+        let mut keys = Vec::new();
+        for item in order {
+            let descending = item.descending;
+            for expr in self.physical(&item.expr) {
+                keys.push(query::Order { expr, descending });
+            }
+        }
+        keys
+    }
+
+    fn condition(&mut self, expr: &names::Expr) -> query::Expr {
+        self.expr(expr, Some(DataType::Boolean))
+    }
+
+    /// A parameter with the type that its place asks for.
+    fn parameter(&mut self, index: usize, data_type: Option<DataType>, part: Part) -> query::Expr {
+        let adaptation = &mut self.adaptations[index];
+        adaptation.data_type = adaptation.data_type.or(data_type);
+        query::Expr::Parameter {
+            index,
+            data_type,
+            part,
+        }
+    }
+
+    /// A constant that may not stand in the text: a parameter behind those of the script.
+    fn constant(&mut self, value: Value, data_type: DataType, part: Part) -> query::Expr {
+        match value {
+            value @ (Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Decimal(_)) => {
+                query::Expr::Literal(value)
+            }
+            value => {
+                let index = self.plan.parameters.len() + self.constants.len();
+                self.constants.push(value);
+                query::Expr::Parameter {
+                    index,
+                    data_type: Some(data_type),
+                    part,
+                }
+            }
+        }
+    }
+
+    /// The type that a parameter surely has.
+    fn type_of_parameter(&self, index: usize) -> Option<DataType> {
+        match &self.plan.parameters[index].kind {
+            program::ExprKind::Constant(Value::Text(_)) => Some(DataType::Text),
+            program::ExprKind::Call(function, _) if function.text => Some(DataType::Text),
+            program::ExprKind::Binary { text: true, .. } => Some(DataType::Text),
+            _ => None,
+        }
+    }
+
+    /// True if `qualifier` names the table in FROM: its alias, its name or the last part of it.
+    fn names_source(source: &Source, qualifier: &str) -> bool {
+        let same = |name: &str| name.to_lowercase() == qualifier.to_lowercase();
+        same(&source.alias) || same(&source.table.name) || same(last_part(&source.table.name))
+    }
+}

@@ -1,0 +1,237 @@
+//! Columns and expressions.
+
+use std::sync::Arc;
+
+use dajet_core::diagnostic::nearest;
+use dajet_core::query::{self, Binary, Function, Part};
+use dajet_core::schema::ColumnRole;
+use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Table, Value};
+
+use super::{Binder, Source};
+use crate::ast::Name;
+use crate::names::{Expr, ExprKind};
+
+/// A column with the alias of its table.
+pub(super) type FoundColumn = (Arc<str>, Arc<Column>);
+
+impl Binder<'_> {
+    /// Finds a column without reporting anything.
+    pub(super) fn quietly(&self, name: &Name) -> Option<FoundColumn> {
+        let source = self.source.as_ref()?;
+        let column = match split(name, source) {
+            Some(column) => source.table.column(column),
+            None => None,
+        }?;
+        Some((Arc::clone(&source.alias), Arc::new(column.clone())))
+    }
+
+    /// Finds a column, or reports why there is none.
+    pub(super) fn column(&mut self, name: &Name) -> Option<FoundColumn> {
+        if let Some(found) = self.quietly(name) {
+            return Some(found);
+        }
+        let error = match &self.source {
+            None => {
+                let message = format!(
+                    "column \"{}\" stands in a statement without FROM",
+                    name.text
+                );
+                Diagnostic::error("E_BIND", name.span, message)
+            }
+            Some(source) => match split(name, source) {
+                Some(column) => unknown(column, name, &source.table),
+                None => {
+                    let qualifier = name.text.rsplit_once('.').map_or(&*name.text, |(q, _)| q);
+                    let message = format!("unknown table or alias \"{qualifier}\"");
+                    let hint = format!("The table of this statement is \"{}\".", source.alias);
+                    Diagnostic::error("E_BIND", name.span, message).hint(hint)
+                }
+            },
+        };
+        self.errors.push(error);
+        None
+    }
+
+    /// Binds an expression; `wanted` is the type that its place asks for.
+    pub(super) fn expr(&mut self, expr: &Expr, wanted: Option<DataType>) -> query::Expr {
+        match &expr.kind {
+            ExprKind::Column(name) => match self.column(name) {
+                Some((alias, column)) => query::Expr::Column { alias, column },
+                None => query::Expr::Literal(Value::Null),
+            },
+            ExprKind::Parameter(index) => self.parameter(*index, wanted, Part::Whole),
+            ExprKind::Literal(value) => query::Expr::Literal(value.clone()),
+            ExprKind::Unary(op, operand) => {
+                query::Expr::Unary(*op, Box::new(self.expr(operand, wanted)))
+            }
+            ExprKind::Binary(op, sides) => self.binary(*op, &sides.0, &sides.1, wanted),
+            ExprKind::IsNull(operand, negated) => {
+                let operand = self.physical(operand).pop();
+                let operand = Box::new(operand.unwrap_or(query::Expr::Literal(Value::Null)));
+                query::Expr::IsNull {
+                    operand,
+                    negated: *negated,
+                }
+            }
+            ExprKind::InList(operand, list, negated) => self.in_list(operand, list, *negated),
+            ExprKind::Case(branches, otherwise) => {
+                let bind = |(condition, value): &(Expr, Expr)| {
+                    (self.condition(condition), self.expr(value, wanted))
+                };
+                let branches = branches.iter().map(bind).collect();
+                let otherwise = otherwise.as_ref().map(|e| Box::new(self.expr(e, wanted)));
+                query::Expr::Case {
+                    branches,
+                    otherwise,
+                }
+            }
+            ExprKind::Call(function, args) => {
+                let wanted = argument_type(function);
+                let args = args.iter().map(|arg| self.expr(arg, wanted)).collect();
+                query::Expr::Call(function.clone(), args)
+            }
+            ExprKind::Cast(operand, data_type) => {
+                query::Expr::Cast(Box::new(self.expr(operand, None)), *data_type)
+            }
+        }
+    }
+
+    fn binary(&mut self, op: Binary, a: &Expr, b: &Expr, wanted: Option<DataType>) -> query::Expr {
+        let (type_a, type_b) = (self.type_of(a), self.type_of(b));
+        let text = Some(DataType::Text);
+        let (op, want_a, want_b) = match op {
+            Binary::And | Binary::Or => (op, Some(DataType::Boolean), Some(DataType::Boolean)),
+            Binary::Equal
+            | Binary::NotEqual
+            | Binary::Less
+            | Binary::LessOrEqual
+            | Binary::Greater
+            | Binary::GreaterOrEqual => return self.comparison(op, a, b),
+            Binary::Like | Binary::NotLike => (op, text, text),
+            Binary::Add if type_a == text || type_b == text => (Binary::Concat, text, text),
+            _ => (op, type_b.or(wanted), type_a.or(wanted)),
+        };
+        let sides = (self.expr(a, want_a), self.expr(b, want_b));
+        query::Expr::Binary(op, Box::new(sides.0), Box::new(sides.1))
+    }
+
+    /// The logical type of an expression, where it is known.
+    pub(super) fn type_of(&self, expr: &Expr) -> Option<DataType> {
+        match &expr.kind {
+            ExprKind::Column(name) => self.quietly(name).map(|(_, column)| column.data_type),
+            ExprKind::Parameter(index) => self.type_of_parameter(*index),
+            ExprKind::Literal(value) => match value {
+                Value::Boolean(_) => Some(DataType::Boolean),
+                Value::Integer(_) => Some(DataType::Integer),
+                Value::Decimal(_) => Some(DataType::Decimal),
+                _ => None,
+            },
+            ExprKind::Unary(query::Unary::Not, _) | ExprKind::IsNull(..) | ExprKind::InList(..) => {
+                Some(DataType::Boolean)
+            }
+            ExprKind::Unary(query::Unary::Negate, operand) => self.type_of(operand),
+            ExprKind::Binary(op, sides) => match op {
+                Binary::Add
+                | Binary::Subtract
+                | Binary::Multiply
+                | Binary::Divide
+                | Binary::Remainder => {
+                    arithmetic_type(self.type_of(&sides.0), self.type_of(&sides.1))
+                }
+                Binary::Concat => Some(DataType::Text),
+                _ => Some(DataType::Boolean),
+            },
+            ExprKind::Case(branches, otherwise) => {
+                let values = branches.iter().map(|(_, value)| value);
+                let mut values = values.chain(otherwise.as_deref());
+                values.find_map(|value| self.type_of(value))
+            }
+            ExprKind::Call(function, args) => match function {
+                Function::Max | Function::Min => args.first().and_then(|arg| self.type_of(arg)),
+                Function::Sum => match args.first().and_then(|arg| self.type_of(arg)) {
+                    Some(DataType::Integer | DataType::Decimal) => Some(DataType::Decimal),
+                    other => other,
+                },
+                other => result_type(other),
+            },
+            ExprKind::Cast(_, data_type) => Some(*data_type),
+        }
+    }
+}
+
+/// The part of a name that is the column; `None` if the part in front does not name the table.
+fn split<'n>(name: &'n Name, source: &Source) -> Option<&'n str> {
+    match name.text.rsplit_once('.') {
+        None => Some(&name.text),
+        Some((qualifier, column)) if Binder::names_source(source, qualifier) => Some(column),
+        Some(_) => None,
+    }
+}
+
+fn unknown(column: &str, name: &Name, table: &Table) -> Diagnostic {
+    let lower = column.to_lowercase();
+    let matches = table
+        .columns
+        .iter()
+        .filter(|c| c.name.to_lowercase() == lower)
+        .count();
+    if matches > 1 {
+        let message = format!(
+            "column \"{column}\" of table \"{}\" is ambiguous",
+            table.name
+        );
+        let hint = "Write it with the letters that the database has.";
+        return Diagnostic::error("E_BIND", name.span, message).hint(hint);
+    }
+    let message = format!("unknown column \"{column}\" in table \"{}\"", table.name);
+    let near = nearest(column, table.columns.iter().map(|column| &*column.name));
+    let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+    Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint)
+}
+
+fn arithmetic_type(a: Option<DataType>, b: Option<DataType>) -> Option<DataType> {
+    match (a, b) {
+        (Some(DataType::Text), _) | (_, Some(DataType::Text)) => Some(DataType::Text),
+        (Some(DataType::Decimal), _) | (_, Some(DataType::Decimal)) => Some(DataType::Decimal),
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    }
+}
+
+fn result_type(function: &Function) -> Option<DataType> {
+    Some(match function {
+        Function::Vector(_) | Function::DataLength | Function::CharLength | Function::Count => {
+            DataType::Integer
+        }
+        Function::Now | Function::Utc => DataType::DateTime,
+        Function::NewUuid | Function::UuidOf => DataType::Uuid,
+        Function::LTrim | Function::RTrim | Function::Upper | Function::Lower => DataType::Text,
+        Function::Max | Function::Min | Function::Sum => return None,
+    })
+}
+
+fn argument_type(function: &Function) -> Option<DataType> {
+    match function {
+        Function::LTrim
+        | Function::RTrim
+        | Function::Upper
+        | Function::Lower
+        | Function::CharLength => Some(DataType::Text),
+        _ => None,
+    }
+}
+
+/// The column with one physical part only.
+pub(super) fn part_of(column: &Column, part: &PhysicalColumn) -> Arc<Column> {
+    let parts = vec![part.clone()];
+    Arc::new(Column {
+        name: Arc::clone(&column.name),
+        data_type: column.data_type,
+        parts,
+    })
+}
+
+/// The physical column with this role.
+pub(super) fn with_role(column: &Column, role: ColumnRole) -> Option<&PhysicalColumn> {
+    column.parts.iter().find(|part| part.role == role)
+}

@@ -1,0 +1,161 @@
+//! Comparisons. A reference in two columns is compared by both of them: its type code and its identity.
+
+use std::sync::Arc;
+
+use dajet_core::query::{self, Binary, Part, Unary};
+use dajet_core::schema::ColumnRole;
+use dajet_core::{Column, DataType, Value};
+
+use super::Binder;
+use super::columns::{FoundColumn, part_of, with_role};
+use crate::names::{Expr, ExprKind};
+
+impl Binder<'_> {
+    pub(super) fn comparison(&mut self, op: Binary, a: &Expr, b: &Expr) -> query::Expr {
+        let equality = matches!(op, Binary::Equal | Binary::NotEqual);
+        for (side, other) in [(a, b), (b, a)] {
+            if equality && let Some(found) = self.reference(side) {
+                let equal = self.equal_reference(&found, other);
+                return if op == Binary::Equal {
+                    equal
+                } else {
+                    query::Expr::Unary(Unary::Not, Box::new(equal))
+                };
+            }
+        }
+        let (type_a, type_b) = (self.type_of(a), self.type_of(b));
+        let (a, b) = (self.expr(a, type_b), self.expr(b, type_a));
+        query::Expr::Binary(op, Box::new(a), Box::new(b))
+    }
+
+    /// The column, if the expression is one that holds a reference.
+    fn reference(&self, expr: &Expr) -> Option<FoundColumn> {
+        let ExprKind::Column(name) = &expr.kind else {
+            return None;
+        };
+        self.quietly(name)
+            .filter(|(_, column)| matches!(column.data_type, DataType::Entity(_)))
+    }
+
+    fn equal_reference(&mut self, (alias, column): &FoundColumn, other: &Expr) -> query::Expr {
+        let mut both: Option<query::Expr> = None;
+        let roles = [
+            (ColumnRole::TypeCode, Part::TypeCode),
+            (ColumnRole::Reference, Part::Reference),
+        ];
+        for (role, part) in roles {
+            let physical = match (with_role(column, role), part) {
+                (Some(physical), _) => physical,
+                (None, Part::Reference) => match column.single() {
+                    Some(only) => only,
+                    None => continue,
+                },
+                (None, _) => continue,
+            };
+            let own = query::Expr::Column {
+                alias: Arc::clone(alias),
+                column: part_of(column, physical),
+            };
+            let Some(other) = self.part(other, column, part) else {
+                continue;
+            };
+            let equal = query::Expr::Binary(Binary::Equal, Box::new(own), Box::new(other));
+            both = Some(match both {
+                None => equal,
+                Some(first) => query::Expr::Binary(Binary::And, Box::new(first), Box::new(equal)),
+            });
+        }
+        both.unwrap_or(query::Expr::Literal(Value::Null))
+    }
+
+    /// The part of the other side of a comparison with, or of a value for, a reference column; `None` if it has none.
+    pub(super) fn part(
+        &mut self,
+        other: &Expr,
+        column: &Column,
+        part: Part,
+    ) -> Option<query::Expr> {
+        match &other.kind {
+            ExprKind::Parameter(index) => {
+                Some(self.parameter(*index, Some(column.data_type), part))
+            }
+            ExprKind::Literal(Value::Null) => Some(query::Expr::Literal(Value::Null)),
+            ExprKind::Column(name) => {
+                let (alias, found) = self.column(name)?;
+                let role = if part == Part::TypeCode {
+                    ColumnRole::TypeCode
+                } else {
+                    ColumnRole::Reference
+                };
+                match (with_role(&found, role), found.data_type) {
+                    (Some(physical), _) => Some(query::Expr::Column {
+                        alias,
+                        column: part_of(&found, physical),
+                    }),
+                    (None, DataType::Entity(code)) if part == Part::TypeCode => {
+                        let entity = dajet_core::Entity {
+                            code,
+                            ..dajet_core::Entity::default()
+                        };
+                        Some(self.constant(Value::Entity(entity), found.data_type, part))
+                    }
+                    (None, _) if part == Part::Reference => Some(query::Expr::Column {
+                        alias,
+                        column: found,
+                    }),
+                    (None, _) => None,
+                }
+            }
+            _ if part == Part::Reference => Some(self.expr(other, Some(column.data_type))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn in_list(&mut self, operand: &Expr, list: &[Expr], negated: bool) -> query::Expr {
+        if self.reference(operand).is_none() {
+            let (type_item, type_operand) = (
+                list.iter().find_map(|item| self.type_of(item)),
+                self.type_of(operand),
+            );
+            let operand = Box::new(self.expr(operand, type_item));
+            let list = list
+                .iter()
+                .map(|item| self.expr(item, type_operand))
+                .collect();
+            return query::Expr::InList {
+                operand,
+                list,
+                negated,
+            };
+        }
+        let equals = list
+            .iter()
+            .map(|item| self.comparison(Binary::Equal, operand, item));
+        let any = equals
+            .collect::<Vec<_>>()
+            .into_iter()
+            .reduce(|any, equal| query::Expr::Binary(Binary::Or, Box::new(any), Box::new(equal)));
+        let any = any.unwrap_or(query::Expr::Literal(Value::Boolean(false)));
+        if negated {
+            query::Expr::Unary(Unary::Not, Box::new(any))
+        } else {
+            any
+        }
+    }
+
+    /// The physical columns behind an expression: several for a reference of many types, else the expression itself.
+    pub(super) fn physical(&mut self, expr: &Expr) -> Vec<query::Expr> {
+        if let ExprKind::Column(name) = &expr.kind
+            && let Some((alias, column)) = self.quietly(name)
+            && column.parts.len() > 1
+        {
+            let parts = column.parts.iter();
+            let one = |part| query::Expr::Column {
+                alias: Arc::clone(&alias),
+                column: part_of(&column, part),
+            };
+            return parts.map(one).collect();
+        }
+        vec![self.expr(expr, None)]
+    }
+}

@@ -1,0 +1,284 @@
+//! `INSERT`: which value goes into which column.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dajet_core::diagnostic::nearest;
+use dajet_core::query::{self, Function, Part};
+use dajet_core::schema::{ColumnRole, Defaults};
+use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Span, Table, Value};
+
+use super::Binder;
+use super::columns::{part_of, with_role};
+use crate::ast::Name;
+use crate::machine::convert::empty_of;
+use crate::names::{self, Expr, ExprKind};
+
+/// An insertion in the making.
+struct Making {
+    table: Arc<Table>,
+    columns: Vec<(Arc<Column>, query::Expr)>,
+    /// Output columns of the query, if there is one.
+    outputs: Option<Vec<query::Output>>,
+}
+
+impl Binder<'_> {
+    pub(super) fn insert(&mut self, insert: &names::Insert) -> Option<query::Insert> {
+        let table = self.table(&insert.table);
+        let from = match &insert.select.from {
+            Some(from) => Some(self.from(from)?),
+            None => None,
+        };
+        let table = table?;
+        let outputs = from.is_some().then(Vec::new);
+        let mut making = Making {
+            table: Arc::clone(&table),
+            columns: Vec::new(),
+            outputs,
+        };
+        let mut named: Vec<Arc<str>> = Vec::new();
+        for (name, expr) in self.items(&insert.select.columns) {
+            let Some(column) = self.target(&table, &name) else {
+                continue;
+            };
+            if named.contains(&column.name) {
+                let message = format!("column \"{}\" stands twice in the list", column.name);
+                self.error("E_BIND", name.span, message);
+                continue;
+            }
+            named.push(Arc::clone(&column.name));
+            self.store(&mut making, &column, &expr, name.span);
+        }
+        if table.defaults == Defaults::EmptyValue {
+            for column in table
+                .columns
+                .iter()
+                .filter(|column| !named.contains(&column.name))
+            {
+                self.fill(&mut making, column);
+            }
+        }
+        let query = match (from, making.outputs) {
+            (Some(from), Some(mut columns)) => {
+                if columns.is_empty() {
+                    let expr = query::Expr::Literal(Value::Integer(1));
+                    columns.push(query::Output {
+                        name: "c1".into(),
+                        expr,
+                        data_type: Some(DataType::Integer),
+                    });
+                }
+                let select = &insert.select;
+                Some(query::Select {
+                    distinct: select.distinct,
+                    top: select
+                        .top
+                        .as_ref()
+                        .map(|top| self.expr(top, Some(DataType::Integer))),
+                    columns,
+                    from: Some(from),
+                    filter: select.filter.as_ref().map(|filter| self.condition(filter)),
+                    order: self.order(&select.order),
+                })
+            }
+            _ => None,
+        };
+        Some(query::Insert {
+            table,
+            columns: making.columns,
+            query,
+        })
+    }
+
+    /// The SELECT list, `*` expanded to the columns of the table in FROM.
+    fn items(&mut self, columns: &[names::Column]) -> Vec<(Name, Expr)> {
+        let mut items = Vec::new();
+        for column in columns {
+            match column {
+                names::Column::Star(span) => {
+                    let columns = self.source.iter().flat_map(|source| &source.table.columns);
+                    let starred = columns.map(|column| {
+                        let name = Name {
+                            text: Arc::clone(&column.name),
+                            span: *span,
+                        };
+                        let kind = ExprKind::Column(name.clone());
+                        (name, Expr { kind, span: *span })
+                    });
+                    items.extend(starred.collect::<Vec<_>>());
+                }
+                names::Column::Named { name, expr } => items.push((name.clone(), expr.clone())),
+            }
+        }
+        items
+    }
+
+    /// The target column of a name.
+    fn target(&mut self, table: &Arc<Table>, name: &Name) -> Option<Arc<Column>> {
+        let Some(column) = table.column(&name.text) else {
+            let message = format!(
+                "unknown column \"{}\" in table \"{}\"",
+                name.text, table.name
+            );
+            let near = nearest(&name.text, table.columns.iter().map(|column| &*column.name));
+            let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+            self.errors
+                .push(Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint));
+            return None;
+        };
+        if column.parts.iter().any(|part| part.generated) {
+            let message = format!(
+                "column \"{}\" is filled by the database itself",
+                column.name
+            );
+            let hint = "Leave it out of the list.";
+            self.errors
+                .push(Diagnostic::error("E_BIND", name.span, message).hint(hint));
+            return None;
+        }
+        Some(Arc::new(column.clone()))
+    }
+
+    /// Stores a value into a column, part by part where a reference stands in several.
+    fn store(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr, span: Span) {
+        let reference = with_role(column, ColumnRole::Reference);
+        let is_reference = matches!(column.data_type, DataType::Entity(_));
+        if column.parts.len() > 1 && !(is_reference && reference.is_some()) {
+            let message = format!("column \"{}\" holds values of several types", column.name);
+            let hint = "Writing to such columns is not supported yet.";
+            self.errors
+                .push(Diagnostic::error("E_UNSUPPORTED", span, message).hint(hint));
+            return;
+        }
+        if !is_reference {
+            let value = self.expr(expr, Some(column.data_type));
+            self.put(making, column, expr, value);
+            return;
+        }
+        for (role, part) in [
+            (ColumnRole::TypeCode, Part::TypeCode),
+            (ColumnRole::Reference, Part::Reference),
+        ] {
+            let physical = match (with_role(column, role), column.single()) {
+                (Some(physical), _) => physical,
+                (None, Some(only)) if part == Part::Reference => only,
+                _ => continue,
+            };
+            let target = part_of(column, physical);
+            match self.part(expr, column, part) {
+                Some(value) => self.put(making, &target, expr, value),
+                None => {
+                    let message =
+                        format!("the value has no type code for column \"{}\"", column.name);
+                    self.error("E_TYPE", span, message);
+                }
+            }
+        }
+    }
+
+    /// Adds a target column. NULL for a column that does not take it becomes its empty value, where the table wants that.
+    fn put(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr, value: query::Expr) {
+        let wants_empty = making.table.defaults == Defaults::EmptyValue && !column.nullable();
+        let value = match (&expr.kind, value) {
+            (ExprKind::Parameter(index), value) if wants_empty => {
+                self.adaptations[*index].empty = Some(empty_of(column.data_type));
+                value
+            }
+            (_, query::Expr::Literal(Value::Null)) if wants_empty => self.empty(column),
+            (ExprKind::Column(_) | ExprKind::Case(..), value) if wants_empty => {
+                let operand = Box::new(value.clone());
+                let is_null = query::Expr::IsNull {
+                    operand,
+                    negated: false,
+                };
+                let branches = vec![(is_null, self.empty(column))];
+                query::Expr::Case {
+                    branches,
+                    otherwise: Some(Box::new(value)),
+                }
+            }
+            (_, value) => value,
+        };
+        let from_query = !is_sequence(&value);
+        let value = match &mut making.outputs {
+            Some(outputs) if from_query => {
+                let name: Arc<str> = format!("c{}", outputs.len() + 1).into();
+                let data_type = Some(column.data_type);
+                outputs.push(query::Output {
+                    name,
+                    expr: value,
+                    data_type,
+                });
+                query::Expr::Output(outputs.len() - 1)
+            }
+            _ => value,
+        };
+        making.columns.push((Arc::clone(column), value));
+    }
+
+    /// The empty value of a column of one part.
+    fn empty(&mut self, column: &Column) -> query::Expr {
+        let role = column.single().map_or(ColumnRole::Value, |part| part.role);
+        let bytes = |length: usize| Value::Binary(Bytes::from(vec![0; length]));
+        match (role, column.data_type) {
+            (ColumnRole::Value, data_type) => {
+                let part = match data_type {
+                    DataType::Entity(_) => Part::Reference,
+                    _ => Part::Whole,
+                };
+                self.constant(empty_of(data_type), data_type, part)
+            }
+            (ColumnRole::Reference, DataType::Entity(code)) => {
+                let data_type = DataType::Entity(code);
+                self.constant(empty_of(data_type), data_type, Part::Reference)
+            }
+            (ColumnRole::Reference, _) => self.constant(bytes(16), DataType::Binary, Part::Whole),
+            (ColumnRole::TypeCode, _) => self.constant(bytes(4), DataType::Binary, Part::Whole),
+            (ColumnRole::Tag, _) => {
+                let undefined = Value::Binary(Bytes::from_static(&[1]));
+                self.constant(undefined, DataType::Binary, Part::Whole)
+            }
+            (ColumnRole::Boolean, _) => query::Expr::Literal(Value::Boolean(false)),
+            (ColumnRole::Number, _) => query::Expr::Literal(Value::Integer(0)),
+            (ColumnRole::DateTime, _) => self.constant(
+                empty_of(DataType::DateTime),
+                DataType::DateTime,
+                Part::Whole,
+            ),
+            (ColumnRole::Text, _) => {
+                self.constant(empty_of(DataType::Text), DataType::Text, Part::Whole)
+            }
+        }
+    }
+
+    /// A column that the script does not name.
+    fn fill(&mut self, making: &mut Making, column: &Column) {
+        for part in column.parts.iter().filter(|part| !part.generated) {
+            let data_type = match part.role {
+                ColumnRole::Value | ColumnRole::Reference => column.data_type,
+                ColumnRole::TypeCode | ColumnRole::Tag => DataType::Binary,
+                ColumnRole::Boolean => DataType::Boolean,
+                ColumnRole::Number => DataType::Decimal,
+                ColumnRole::DateTime => DataType::DateTime,
+                ColumnRole::Text => DataType::Text,
+            };
+            let target = typed_part(column, part, data_type);
+            let value = self.empty(&target);
+            making.columns.push((target, value));
+        }
+    }
+}
+
+fn typed_part(column: &Column, part: &PhysicalColumn, data_type: DataType) -> Arc<Column> {
+    let parts = vec![part.clone()];
+    Arc::new(Column {
+        name: Arc::clone(&column.name),
+        data_type,
+        parts,
+    })
+}
+
+/// VECTOR stands in the outermost list only.
+fn is_sequence(value: &query::Expr) -> bool {
+    matches!(value, query::Expr::Call(Function::Vector(_), _))
+}

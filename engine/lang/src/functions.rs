@@ -1,0 +1,159 @@
+//! The functions of the language: one file for each family, one table here. A function is found by its name without regard
+//! to case.
+
+mod identity;
+mod numbers;
+mod strings;
+mod structure;
+mod time;
+
+use std::fmt;
+
+use dajet_core::diagnostic::nearest;
+use dajet_core::query;
+
+use crate::machine::failure::Failure;
+use crate::machine::heap::Datum;
+use crate::machine::memory::Memory;
+
+/// Evaluates a function in the machine.
+pub(crate) type Evaluator = fn(&mut Memory, &[Datum]) -> Result<Datum, Failure>;
+
+/// A function.
+pub struct Function {
+    /// The name, upper case.
+    pub name: &'static str,
+    /// The arguments as the reference shows them.
+    pub arguments: &'static str,
+    /// Fewest arguments.
+    pub(crate) least: usize,
+    /// Most arguments.
+    pub(crate) most: usize,
+    /// How the machine evaluates it; `None` if only a database can.
+    pub(crate) runtime: Option<Evaluator>,
+    /// How a database evaluates it; `None` if it cannot.
+    pub(crate) database: Option<InDatabase>,
+    /// True if the result is text, so that `+` joins.
+    pub(crate) text: bool,
+    /// What the reference says.
+    pub reference: &'static str,
+}
+
+/// How a database evaluates a function.
+#[derive(Clone, Debug)]
+pub(crate) enum InDatabase {
+    /// Over arguments that hold columns.
+    OverColumns(query::Function),
+    /// For each row, when it has no arguments: the server's time, a fresh uuid.
+    PerRow(query::Function),
+    /// Over rows, always.
+    Aggregate(query::Function),
+    /// The next number of a sequence, always.
+    Vector,
+    /// The first argument that is not NULL.
+    Coalesce,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Functions of the language that are not built.
+const NOT_BUILT: &[&str] = &[
+    "ARRAY_APPEND",
+    "ARRAY_CLEAR",
+    "ARRAY_COUNT",
+    "ARRAY_CREATE",
+    "ARRAY_DELETE",
+    "ARRAY_INSERT",
+    "ARRAY_SELECT",
+    "AVG",
+    "CONCAT_WS",
+    "ENTITY",
+    "ENV",
+    "ERROR_CODE",
+    "ERROR_MESSAGE",
+    "EXISTS",
+    "FIRST_VALUE",
+    "GET_PROPERTY",
+    "LAG",
+    "LAST_VALUE",
+    "LEAD",
+    "METADATA",
+    "NAMEOF",
+    "OBJECT",
+    "PROPERTY_COUNT",
+    "PROPERTY_EXISTS",
+    "REGEXP",
+    "REGEXP_REPLACE",
+    "ROW_NUMBER",
+    "SPLIT",
+    "STRING_AGG",
+    "TYPEOF",
+    "UUID1C",
+    "UUIDDB",
+];
+
+/// What a name means.
+pub(crate) enum Found {
+    /// A function.
+    Known(&'static Function),
+    /// A function of the language that is not built.
+    NotBuilt,
+    /// No function, perhaps a slip of the pen.
+    Unknown(Option<&'static str>),
+}
+
+/// All the functions, family by family.
+pub fn all() -> impl Iterator<Item = &'static Function> {
+    let families = [
+        structure::TABLE,
+        identity::TABLE,
+        strings::TABLE,
+        time::TABLE,
+        numbers::TABLE,
+    ];
+    families.into_iter().flatten()
+}
+
+/// Finds a function by its name.
+pub(crate) fn find(name: &str) -> Found {
+    let upper = name.to_uppercase();
+    let upper = if upper == "DAJET.JSON" {
+        "JSON"
+    } else {
+        &*upper
+    };
+    if let Some(function) = all().find(|function| function.name == upper) {
+        return Found::Known(function);
+    }
+    if NOT_BUILT.contains(&upper) {
+        return Found::NotBuilt;
+    }
+    Found::Unknown(nearest(upper, all().map(|function| function.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_names_without_regard_to_case() {
+        assert!(matches!(find("DaJet.Json"), Found::Known(f) if f.name == "JSON"));
+        assert!(matches!(find("ltrim"), Found::Known(f) if f.name == "LTRIM"));
+        assert!(matches!(find("Split"), Found::NotBuilt));
+        assert!(matches!(find("LTRIN"), Found::Unknown(Some("LTRIM"))));
+    }
+
+    #[test]
+    fn has_each_name_once() {
+        let mut names: Vec<_> = all().map(|function| function.name).collect();
+        names.extend(NOT_BUILT);
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,67 @@
+//! Aggregates and the choice of a value that is not NULL.
+
+use dajet_core::query;
+
+use super::{Function, InDatabase};
+use crate::machine::failure::Failure;
+use crate::machine::heap::{Datum, NULL};
+use crate::machine::memory::Memory;
+
+const fn aggregate(
+    name: &'static str,
+    least: usize,
+    function: query::Function,
+    reference: &'static str,
+) -> Function {
+    let database = Some(InDatabase::Aggregate(function));
+    Function {
+        name,
+        arguments: "x",
+        least,
+        most: 1,
+        runtime: None,
+        database,
+        text: false,
+        reference,
+    }
+}
+
+pub(super) static TABLE: &[Function] = &[
+    aggregate(
+        "COUNT",
+        0,
+        query::Function::Count,
+        "The number of rows, or of values that are not NULL.",
+    ),
+    aggregate("MAX", 1, query::Function::Max, "The largest value."),
+    aggregate("MIN", 1, query::Function::Min, "The smallest value."),
+    aggregate("SUM", 1, query::Function::Sum, "The sum of the values."),
+    Function {
+        name: "ISNULL",
+        arguments: "value, other",
+        least: 2,
+        most: 2,
+        runtime: Some(coalesce),
+        database: Some(InDatabase::Coalesce),
+        text: false,
+        reference: "The value, or the other one if it is NULL.",
+    },
+    Function {
+        name: "COALESCE",
+        arguments: "value, …",
+        least: 1,
+        most: usize::MAX,
+        runtime: Some(coalesce),
+        database: Some(InDatabase::Coalesce),
+        text: false,
+        reference: "The first value that is not NULL.",
+    },
+];
+
+fn coalesce(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    Ok(args
+        .iter()
+        .find(|arg| !arg.is_null())
+        .cloned()
+        .unwrap_or(NULL))
+}

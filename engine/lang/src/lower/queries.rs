@@ -1,0 +1,660 @@
+//! Database statements: what the machine evaluates becomes parameters, the rest keeps its names until it is bound.
+
+use std::sync::Arc;
+
+use dajet_core::query::{Binary, Unary};
+use dajet_core::{DataType, Span, Value};
+
+use super::Lowering;
+use super::expressions::is_null;
+use crate::ast::{self, BinaryOp, ColumnItem, Consume, FromItem, Name, OrderItem, Query, UnaryOp};
+use crate::functions::{self, Found, InDatabase};
+use crate::names::{self, Expr, ExprKind, last_part};
+use crate::plan::{Detail, StatementKind, StatementPlan};
+use crate::program::{self, Op, Target, Type};
+
+impl Lowering {
+    /// `SELECT …` as a statement.
+    pub(super) fn select(&mut self, query: &Query) {
+        let Some(path) = &query.into else {
+            self.warning(
+                "W005",
+                query.span,
+                "the result of this SELECT is not used: it has no INTO",
+            );
+            return self.select_into(query, None);
+        };
+        let target = self.target(path);
+        self.select_into(query, target);
+    }
+
+    /// A query whose answer goes to a variable.
+    pub(super) fn select_into(&mut self, query: &Query, into: Option<Target>) {
+        if !needs_database(query) {
+            let Some(target) = into else {
+                self.constructor(query);
+                return;
+            };
+            let Some(value) = self.constructor(query) else {
+                return;
+            };
+            let value = shape_for(value, target.declared);
+            let (slot, declared) = (target.slot, target.declared);
+            self.builder().emit(Op::Assign {
+                slot,
+                declared,
+                value,
+            });
+            return;
+        }
+        let place = self.place("SELECT", query.span);
+        let mut parameters = Vec::new();
+        let select = self.query(query, &mut parameters);
+        let id = self.add_statement(StatementPlan {
+            kind: StatementKind::Select,
+            span: query.span,
+            tables: query
+                .from
+                .iter()
+                .map(|from| Arc::clone(&from.table.text))
+                .collect(),
+            writes: false,
+            address: self.constant_address(place),
+            address_span: self.address_span(place, query.span),
+            options: Vec::new(),
+            called: true,
+            place,
+            parameters,
+            detail: Detail::Names(names::Body::Select(select)),
+        });
+        self.builder().emit(Op::Call {
+            statement: id,
+            into,
+        });
+    }
+
+    /// `SELECT` without FROM that needs no database: an object. `None` if it does.
+    pub(super) fn constructor(&mut self, query: &Query) -> Option<program::Expr> {
+        if needs_database(query) {
+            return None;
+        }
+        let clause = query
+            .filter
+            .as_ref()
+            .or(query.top.as_ref())
+            .or(query.having.as_ref());
+        let clause = clause
+            .or(query.group.first())
+            .or(query.order.first().map(|item| &item.expr));
+        if let Some(clause) = clause {
+            let message = "SELECT without FROM takes neither TOP, WHERE, GROUP, HAVING nor ORDER";
+            self.error("E_UNSUPPORTED", clause.span, message);
+        }
+        let mut members: Vec<(Arc<str>, program::Expr)> = Vec::new();
+        for (index, item) in query.columns.iter().enumerate() {
+            let (alias, expr) = match item {
+                ColumnItem::Star(span) => {
+                    self.error("E_BIND", *span, "\"*\" needs FROM");
+                    continue;
+                }
+                ColumnItem::Expr { alias, expr } => (alias, expr),
+            };
+            let name = self.column_name(alias.as_ref(), expr, index);
+            if members.iter().any(|(earlier, _)| *earlier == name.text) {
+                self.twice(&name);
+            }
+            let value = self.expr(expr);
+            members.push((name.text, value));
+        }
+        let kind = program::ExprKind::Object(members.into());
+        Some(program::Expr {
+            kind,
+            span: query.span,
+        })
+    }
+
+    fn twice(&mut self, name: &Name) {
+        let message = format!("column \"{}\" stands twice in the list", name.text);
+        self.hinted(
+            "E_BIND",
+            name.span,
+            message,
+            "Give one of them another name with AS.",
+        );
+    }
+
+    /// The alias, else the last part of the column's name, else `Column1`.
+    fn column_name(&mut self, alias: Option<&Name>, expr: &ast::Expr, index: usize) -> Name {
+        match (alias, &expr.kind) {
+            (Some(alias), _) => alias.clone(),
+            (None, ast::ExprKind::Column(name)) => Name {
+                text: last_part(&name.text).into(),
+                span: name.span,
+            },
+            _ => {
+                let text: Arc<str> = format!("Column{}", index + 1).into();
+                let message = format!("the expression has no name; it becomes \"{text}\"");
+                self.warning("W006", expr.span, message);
+                Name {
+                    text,
+                    span: expr.span,
+                }
+            }
+        }
+    }
+
+    fn query(&mut self, query: &Query, parameters: &mut Vec<program::Expr>) -> names::Select {
+        if let Some(clause) = query.group.first().or(query.having.as_ref()) {
+            self.error(
+                "E_UNSUPPORTED",
+                clause.span,
+                "GROUP BY and HAVING are not supported yet",
+            );
+        }
+        let columns = self.columns(&query.columns, parameters);
+        names::Select {
+            distinct: query.distinct,
+            top: query.top.as_ref().map(|top| self.top(top, parameters)),
+            columns,
+            from: query.from.as_ref().map(table),
+            filter: query
+                .filter
+                .as_ref()
+                .map(|filter| self.query_expr(filter, parameters)),
+            order: self.order(&query.order, parameters),
+        }
+    }
+
+    fn columns(
+        &mut self,
+        items: &[ColumnItem],
+        parameters: &mut Vec<program::Expr>,
+    ) -> Vec<names::Column> {
+        let mut columns: Vec<names::Column> = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let (alias, expr) = match item {
+                ColumnItem::Star(span) => {
+                    columns.push(names::Column::Star(*span));
+                    continue;
+                }
+                ColumnItem::Expr { alias, expr } => (alias, expr),
+            };
+            let name = self.column_name(alias.as_ref(), expr, index);
+            let same = |column: &names::Column| matches!(column, names::Column::Named { name: earlier, .. } if earlier.text == name.text);
+            if columns.iter().any(same) {
+                self.twice(&name);
+            }
+            let expr = self.query_expr(expr, parameters);
+            columns.push(names::Column::Named { name, expr });
+        }
+        columns
+    }
+
+    fn order(
+        &mut self,
+        items: &[OrderItem],
+        parameters: &mut Vec<program::Expr>,
+    ) -> Vec<names::Order> {
+        let lower = |item: &OrderItem| {
+            let expr = self.query_expr(&item.expr, parameters);
+            names::Order {
+                expr,
+                descending: item.descending,
+            }
+        };
+        items.iter().map(lower).collect()
+    }
+
+    fn top(&mut self, top: &ast::Expr, parameters: &mut Vec<program::Expr>) -> Expr {
+        if let ast::ExprKind::Literal(value) = &top.kind
+            && !matches!(value, Value::Integer(count) if *count > 0)
+        {
+            self.error("E_TYPE", top.span, "TOP takes a positive integer");
+        }
+        self.query_expr(top, parameters)
+    }
+
+    /// `CONSUME … FROM table`
+    pub(super) fn drain(&mut self, consume: &Consume) -> (names::Drain, Vec<program::Expr>) {
+        let mut parameters = Vec::new();
+        let columns = self.columns(&consume.columns, &mut parameters);
+        let top = match &consume.top {
+            Some(top) => self.top(top, &mut parameters),
+            None => Expr {
+                kind: ExprKind::Literal(Value::Integer(1000)),
+                span: Span::default(),
+            },
+        };
+        let clock = self.builder().uses_clock;
+        let drain = names::Drain {
+            columns,
+            from: table(&consume.from),
+            filter: consume
+                .filter
+                .as_ref()
+                .map(|e| self.query_expr(e, &mut parameters)),
+            order: self.order(&consume.order, &mut parameters),
+            top,
+            strict: consume.strict,
+        };
+        for parameter in &parameters {
+            super::expressions::walk(parameter, &mut |expr| {
+                if let program::ExprKind::Call(function, _) = &expr.kind
+                    && matches!(function.name, "NOW" | "UTC" | "NEWUUID")
+                {
+                    let message = format!(
+                        "{} with an argument is not supported in CONSUME",
+                        function.name
+                    );
+                    self.diagnostics.push(dajet_core::Diagnostic::error(
+                        "E_UNSUPPORTED",
+                        expr.span,
+                        message,
+                    ));
+                }
+            });
+        }
+        self.builder().uses_clock = clock;
+        (drain, parameters)
+    }
+
+    /// `INSERT table SELECT …`
+    pub(super) fn insertion(
+        &mut self,
+        target: &Name,
+        query: &Query,
+    ) -> (names::Insert, Vec<program::Expr>) {
+        let mut parameters = Vec::new();
+        for item in &query.columns {
+            if let ColumnItem::Expr { alias: None, expr } = item
+                && !matches!(expr.kind, ast::ExprKind::Column(_))
+            {
+                let message = "a value of INSERT needs the name of its column";
+                self.hinted(
+                    "E_BIND",
+                    expr.span,
+                    message,
+                    "Write it as column = expression.",
+                );
+            }
+        }
+        if query.from.is_none() {
+            let clause = query.filter.as_ref().or(query.top.as_ref());
+            if let Some(clause) = clause.or(query.order.first().map(|item| &item.expr)) {
+                let message = "INSERT … SELECT without FROM takes neither TOP, WHERE nor ORDER";
+                self.error("E_UNSUPPORTED", clause.span, message);
+            }
+            for item in &query.columns {
+                if let ColumnItem::Star(span) = item {
+                    self.error("E_BIND", *span, "\"*\" needs FROM");
+                }
+            }
+        }
+        let select = self.query(query, &mut parameters);
+        (
+            names::Insert {
+                table: target.clone(),
+                select,
+            },
+            parameters,
+        )
+    }
+
+    /// Lowers an expression of a database statement.
+    fn query_expr(&mut self, expr: &ast::Expr, parameters: &mut Vec<program::Expr>) -> Expr {
+        let span = expr.span;
+        if !is_of_database(expr) {
+            let value = self.expr(expr);
+            let kind = match value.kind {
+                program::ExprKind::Constant(
+                    constant @ (Value::Null
+                    | Value::Boolean(_)
+                    | Value::Integer(_)
+                    | Value::Decimal(_)),
+                ) => ExprKind::Literal(constant),
+                kind => {
+                    parameters.push(program::Expr { kind, span });
+                    ExprKind::Parameter(parameters.len() - 1)
+                }
+            };
+            return Expr { kind, span };
+        }
+        let kind = match &expr.kind {
+            ast::ExprKind::Column(name) => ExprKind::Column(name.clone()),
+            ast::ExprKind::Unary(op, operand) => {
+                let operand = Box::new(self.query_expr(operand, parameters));
+                match op {
+                    UnaryOp::Minus => ExprKind::Unary(Unary::Negate, operand),
+                    UnaryOp::Plus => operand.kind,
+                    UnaryOp::Not => ExprKind::Unary(Unary::Not, operand),
+                }
+            }
+            ast::ExprKind::Binary(op, a, b) => self.query_binary(*op, a, b, parameters),
+            ast::ExprKind::IsNull { operand, negated } => {
+                ExprKind::IsNull(Box::new(self.query_expr(operand, parameters)), *negated)
+            }
+            ast::ExprKind::InList {
+                operand,
+                list,
+                negated,
+            } => {
+                let operand = Box::new(self.query_expr(operand, parameters));
+                let list = list
+                    .iter()
+                    .map(|item| self.query_expr(item, parameters))
+                    .collect();
+                ExprKind::InList(operand, list, *negated)
+            }
+            ast::ExprKind::Like {
+                operand,
+                pattern,
+                negated,
+            } => {
+                let op = if *negated {
+                    Binary::NotLike
+                } else {
+                    Binary::Like
+                };
+                let sides = (
+                    self.query_expr(operand, parameters),
+                    self.query_expr(pattern, parameters),
+                );
+                ExprKind::Binary(op, Box::new(sides))
+            }
+            ast::ExprKind::Between {
+                operand,
+                low,
+                high,
+                negated,
+            } => {
+                let inside = self.query_between(operand, low, high, parameters);
+                match negated {
+                    true => ExprKind::Unary(Unary::Not, Box::new(Expr { kind: inside, span })),
+                    false => inside,
+                }
+            }
+            ast::ExprKind::Case {
+                branches,
+                otherwise,
+            } => {
+                let mut lowered = Vec::with_capacity(branches.len());
+                for (condition, value) in branches {
+                    let condition = self.query_expr(condition, parameters);
+                    lowered.push((condition, self.query_expr(value, parameters)));
+                }
+                let otherwise = otherwise.as_ref();
+                let otherwise = otherwise.map(|e| Box::new(self.query_expr(e, parameters)));
+                ExprKind::Case(lowered, otherwise)
+            }
+            ast::ExprKind::Call { name, args, star } => {
+                self.query_call(name, args, *star, parameters)
+            }
+            ast::ExprKind::Cast { operand, type_name } => {
+                let operand = Box::new(self.query_expr(operand, parameters));
+                let to = self.type_of(type_name);
+                self.query_cast(operand, to, type_name.span)
+            }
+            ast::ExprKind::IsType { .. } => {
+                self.error(
+                    "E_UNSUPPORTED",
+                    span,
+                    "IS type over a column is not supported yet",
+                );
+                ExprKind::Literal(Value::Null)
+            }
+            ast::ExprKind::Literal(_) | ast::ExprKind::Path(_) | ast::ExprKind::Error => {
+                ExprKind::Literal(Value::Null)
+            }
+        };
+        Expr { kind, span }
+    }
+
+    fn query_cast(&mut self, operand: Box<Expr>, to: Type, span: Span) -> ExprKind {
+        let data_type = match to {
+            Type::Boolean => DataType::Boolean,
+            Type::Integer => DataType::Integer,
+            Type::Number | Type::Decimal => DataType::Decimal,
+            Type::DateTime => DataType::DateTime,
+            Type::String => DataType::Text,
+            Type::Binary => DataType::Binary,
+            Type::Uuid => DataType::Uuid,
+            Type::Entity | Type::Union | Type::Object | Type::Array => {
+                let message = format!("a column cannot be cast to {}", to.word());
+                self.error("E_UNSUPPORTED", span, message);
+                DataType::Text
+            }
+        };
+        ExprKind::Cast(operand, data_type)
+    }
+
+    fn query_binary(
+        &mut self,
+        op: BinaryOp,
+        a: &ast::Expr,
+        b: &ast::Expr,
+        parameters: &mut Vec<program::Expr>,
+    ) -> ExprKind {
+        let null_side = match (is_null(a), is_null(b)) {
+            (_, true) => Some(a),
+            (true, _) => Some(b),
+            _ => None,
+        };
+        if let (BinaryOp::Equal | BinaryOp::NotEqual, Some(operand)) = (op, null_side) {
+            let operand = Box::new(self.query_expr(operand, parameters));
+            return ExprKind::IsNull(operand, op == BinaryOp::NotEqual);
+        }
+        let sides = (
+            self.query_expr(a, parameters),
+            self.query_expr(b, parameters),
+        );
+        ExprKind::Binary(database_operator(op), Box::new(sides))
+    }
+
+    fn query_between(
+        &mut self,
+        operand: &ast::Expr,
+        low: &ast::Expr,
+        high: &ast::Expr,
+        parameters: &mut Vec<program::Expr>,
+    ) -> ExprKind {
+        let mut side = |op, bound: &ast::Expr| {
+            let span = operand.span.to(bound.span);
+            let sides = (
+                self.query_expr(operand, parameters),
+                self.query_expr(bound, parameters),
+            );
+            Expr {
+                kind: ExprKind::Binary(op, Box::new(sides)),
+                span,
+            }
+        };
+        let (low, high) = (
+            side(Binary::GreaterOrEqual, low),
+            side(Binary::LessOrEqual, high),
+        );
+        ExprKind::Binary(Binary::And, Box::new((low, high)))
+    }
+
+    fn query_call(
+        &mut self,
+        name: &Name,
+        args: &[ast::Expr],
+        star: bool,
+        parameters: &mut Vec<program::Expr>,
+    ) -> ExprKind {
+        let nothing = ExprKind::Literal(Value::Null);
+        let Some(function) = self.function(name, if star { 0 } else { args.len() }) else {
+            return nothing;
+        };
+        let lower = |lowering: &mut Self, parameters: &mut Vec<program::Expr>| {
+            args.iter()
+                .map(|arg| lowering.query_expr(arg, parameters))
+                .collect::<Vec<_>>()
+        };
+        match &function.database {
+            Some(InDatabase::Vector) => match args.first().map(|arg| &arg.kind) {
+                Some(ast::ExprKind::Literal(Value::Text(sequence))) => {
+                    let sequence: Arc<str> = sequence.to_string().into();
+                    ExprKind::Call(dajet_core::query::Function::Vector(sequence), Vec::new())
+                }
+                _ => {
+                    let message = "VECTOR takes the name of a sequence as a literal";
+                    self.hinted("E_TYPE", name.span, message, "Write VECTOR('sequence').");
+                    nothing
+                }
+            },
+            Some(
+                InDatabase::OverColumns(call)
+                | InDatabase::PerRow(call)
+                | InDatabase::Aggregate(call),
+            ) => ExprKind::Call(call.clone(), lower(self, parameters)),
+            Some(InDatabase::Coalesce) => coalesce(lower(self, parameters), name.span),
+            None => {
+                let message = format!(
+                    "function {} over a column is not supported yet",
+                    function.name
+                );
+                self.error("E_UNSUPPORTED", name.span, message);
+                nothing
+            }
+        }
+    }
+}
+
+/// `CASE WHEN a IS NOT NULL THEN a … ELSE last END`. A parameter stands twice, which is harmless.
+fn coalesce(mut values: Vec<Expr>, span: Span) -> ExprKind {
+    let Some(last) = values.pop() else {
+        return ExprKind::Literal(Value::Null);
+    };
+    let mut otherwise = last;
+    while let Some(value) = values.pop() {
+        let known = ExprKind::IsNull(Box::new(value.clone()), true);
+        let known = Expr {
+            kind: known,
+            span: value.span,
+        };
+        let kind = ExprKind::Case(vec![(known, value)], Some(Box::new(otherwise)));
+        otherwise = Expr { kind, span };
+    }
+    otherwise.kind
+}
+
+fn table(from: &FromItem) -> names::Table {
+    names::Table {
+        name: from.table.clone(),
+        alias: from.alias.clone(),
+    }
+}
+
+fn database_operator(op: BinaryOp) -> Binary {
+    match op {
+        BinaryOp::Or => Binary::Or,
+        BinaryOp::And => Binary::And,
+        BinaryOp::Equal => Binary::Equal,
+        BinaryOp::NotEqual => Binary::NotEqual,
+        BinaryOp::Less => Binary::Less,
+        BinaryOp::LessOrEqual => Binary::LessOrEqual,
+        BinaryOp::Greater => Binary::Greater,
+        BinaryOp::GreaterOrEqual => Binary::GreaterOrEqual,
+        BinaryOp::Add => Binary::Add,
+        BinaryOp::Subtract => Binary::Subtract,
+        BinaryOp::Multiply => Binary::Multiply,
+        BinaryOp::Divide => Binary::Divide,
+        BinaryOp::Remainder => Binary::Remainder,
+    }
+}
+
+/// An object constructor as the variable's type wants it: the object, an array of it, or its first member.
+fn shape_for(object: program::Expr, declared: Type) -> program::Expr {
+    let span = object.span;
+    match (declared, object.kind) {
+        (Type::Array, kind) => {
+            let item = Box::new(program::Expr { kind, span });
+            program::Expr {
+                kind: program::ExprKind::List(item),
+                span,
+            }
+        }
+        (Type::Object, kind) => program::Expr { kind, span },
+        (_, program::ExprKind::Object(members)) => {
+            let null = program::ExprKind::Constant(Value::Null);
+            let first = members
+                .into_vec()
+                .into_iter()
+                .next()
+                .map(|(_, value)| value);
+            first.unwrap_or(program::Expr { kind: null, span })
+        }
+        (_, kind) => program::Expr { kind, span },
+    }
+}
+
+/// True if a query cannot be answered by the machine itself.
+fn needs_database(query: &Query) -> bool {
+    query.from.is_some()
+        || query.columns.iter().any(|item| match item {
+            ColumnItem::Star(_) => false,
+            ColumnItem::Expr { expr, .. } => calls_database(expr),
+        })
+}
+
+/// True if the expression, standing in a statement without FROM, needs the database: it holds VECTOR or an aggregate.
+fn calls_database(expr: &ast::Expr) -> bool {
+    any(expr, &|expr| match &expr.kind {
+        ast::ExprKind::Call { name, .. } => {
+            matches!(functions::find(&name.text), Found::Known(function) if function.runtime.is_none())
+        }
+        _ => false,
+    })
+}
+
+/// True if the expression, standing in a database statement, holds a column or a function that the database evaluates.
+fn is_of_database(expr: &ast::Expr) -> bool {
+    any(expr, &|expr| match &expr.kind {
+        ast::ExprKind::Column(_) => true,
+        ast::ExprKind::Call { name, args, .. } => match functions::find(&name.text) {
+            Found::Known(function) => match function.database {
+                Some(InDatabase::Aggregate(_) | InDatabase::Vector) => true,
+                Some(InDatabase::PerRow(_)) => args.is_empty(),
+                _ => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+/// True if `test` holds for the expression or one below it.
+fn any(expr: &ast::Expr, test: &dyn Fn(&ast::Expr) -> bool) -> bool {
+    if test(expr) {
+        return true;
+    }
+    match &expr.kind {
+        ast::ExprKind::Literal(_)
+        | ast::ExprKind::Path(_)
+        | ast::ExprKind::Column(_)
+        | ast::ExprKind::Error => false,
+        ast::ExprKind::Unary(_, operand)
+        | ast::ExprKind::IsNull { operand, .. }
+        | ast::ExprKind::IsType { operand, .. }
+        | ast::ExprKind::Cast { operand, .. } => any(operand, test),
+        ast::ExprKind::Binary(_, a, b) => any(a, test) || any(b, test),
+        ast::ExprKind::InList { operand, list, .. } => {
+            any(operand, test) || list.iter().any(|item| any(item, test))
+        }
+        ast::ExprKind::Like {
+            operand, pattern, ..
+        } => any(operand, test) || any(pattern, test),
+        ast::ExprKind::Between {
+            operand, low, high, ..
+        } => any(operand, test) || any(low, test) || any(high, test),
+        ast::ExprKind::Case {
+            branches,
+            otherwise,
+        } => {
+            branches.iter().any(|(c, v)| any(c, test) || any(v, test))
+                || otherwise.as_ref().is_some_and(|e| any(e, test))
+        }
+        ast::ExprKind::Call { args, .. } => args.iter().any(|arg| any(arg, test)),
+    }
+}

@@ -1,0 +1,392 @@
+//! Blocks and loops, sources, and what goes to brokers and databases.
+
+use std::sync::Arc;
+
+use dajet_core::contract::OptionUse;
+use dajet_core::{Shape, Span, Value};
+
+use super::{Flow, Lowering};
+use crate::ast::{self, Block, Consume, MaxParallel, Name, OptionItem, Path, Query, Statement};
+use crate::names;
+use crate::plan::{
+    Detail, MessagePlan, PipelineId, PipelinePlan, StatementId, StatementKind, StatementPlan,
+};
+use crate::program::{Expr, ExprKind, Op, Parallel, Place, Purpose, Template, TemplatePart, Type};
+
+impl Lowering {
+    pub(super) fn use_block(&mut self, address: &ast::Template, body: &Block) -> Flow {
+        let template = self.template(address);
+        let place = self.uses.len();
+        self.uses.push(template);
+        self.builder().places.push(place);
+        self.builder().emit(Op::Use(place));
+        self.places.push(place);
+        let flow = self.block(body);
+        self.places.pop();
+        flow
+    }
+
+    pub(super) fn if_else(
+        &mut self,
+        condition: &ast::Expr,
+        then: &Block,
+        otherwise: &Block,
+    ) -> Flow {
+        let condition = self.expr(condition);
+        let branch = self.builder().emit(Op::JumpUnless(condition, 0));
+        let then = self.block(then);
+        if otherwise.is_empty() {
+            self.builder().land(branch);
+            return Flow::Continues;
+        }
+        let end = self.builder().emit(Op::Jump(0));
+        self.builder().land(branch);
+        let otherwise = self.block(otherwise);
+        self.builder().land(end);
+        if then == otherwise {
+            then
+        } else {
+            Flow::Continues
+        }
+    }
+
+    pub(super) fn while_loop(&mut self, condition: &ast::Expr, body: &Block) {
+        let start = self.builder().here();
+        let condition = self.expr(condition);
+        let exit = self.builder().emit(Op::JumpUnless(condition, 0));
+        self.builder().open_loop(start);
+        self.block(body);
+        self.builder().emit(Op::Jump(start));
+        self.builder().land(exit);
+        self.builder().close_loop();
+    }
+
+    pub(super) fn for_loop(
+        &mut self,
+        statement: &Statement,
+        variable: &Name,
+        collection: &Path,
+        max_parallel: Option<&MaxParallel>,
+        body: &Block,
+    ) {
+        let span = variable.span;
+        let found = self.scopes.resolve(variable, &mut self.diagnostics);
+        let collection = self.path(collection);
+        let parallel = match max_parallel {
+            None | Some(MaxParallel::Number(1)) => None,
+            Some(MaxParallel::Number(n)) => {
+                let kind = ExprKind::Constant(Value::Integer(*n));
+                Some(Parallel::Number(Expr {
+                    kind,
+                    span: statement.keyword,
+                }))
+            }
+            Some(MaxParallel::Path(path)) => Some(Parallel::Number(self.path(path))),
+            Some(MaxParallel::Unbounded) => Some(Parallel::Unbounded),
+        };
+        let Some(found) = found else {
+            self.block(body);
+            return;
+        };
+        let (slot, declared) = (found.slot, found.declared);
+        let Some(parallel) = parallel else {
+            self.builder().set(slot);
+            let iterator = self.iterators;
+            self.iterators += 1;
+            self.builder().emit(Op::ForBegin {
+                iterator,
+                collection,
+            });
+            let start = self.builder().emit(Op::ForNext {
+                iterator,
+                slot,
+                declared,
+                span,
+                end: 0,
+            });
+            self.builder().open_loop(start);
+            self.block(body);
+            self.builder().emit(Op::Jump(start));
+            self.builder().land(start);
+            self.builder().close_loop();
+            return;
+        };
+        if self.in_body() {
+            let message = "a parallel loop behind a source is not supported yet";
+            self.hinted(
+                "E_UNSUPPORTED",
+                statement.keyword,
+                message,
+                "Leave MAXDOP out.",
+            );
+        }
+        let program = self.open_program(Purpose::Iteration);
+        self.builder().record = Some(slot);
+        self.builder().set(slot);
+        self.block(body);
+        self.close_program();
+        self.builder().emit(Op::RunLoop {
+            collection,
+            slot,
+            declared,
+            program,
+            parallel,
+            span,
+        });
+    }
+
+    /// A source, with the rest of its block as its tail.
+    pub(super) fn consume(
+        &mut self,
+        statement: &Statement,
+        consume: &Consume,
+        tail: &[Statement],
+    ) -> Flow {
+        if self.in_body() {
+            let message = "a source behind another source is not supported yet";
+            self.error("E_UNSUPPORTED", statement.keyword, message);
+        }
+        let place = self.place("CONSUME", statement.keyword);
+        let (drain, parameters) = self.drain(consume);
+        let source = self.add_statement(StatementPlan {
+            kind: StatementKind::Drain,
+            span: statement.span,
+            tables: vec![Arc::clone(&consume.from.table.text)],
+            writes: true,
+            address: self.constant_address(place),
+            address_span: self.address_span(place, statement.keyword),
+            options: Vec::new(),
+            called: false,
+            place,
+            parameters,
+            detail: Detail::Names(names::Body::Drain(drain)),
+        });
+        let record = self.record_variable(statement, consume);
+        let body = self.open_program(Purpose::Body);
+        self.builder().record = record;
+        if let Some(slot) = record {
+            self.builder().set(slot);
+        }
+        let fresh = self.builder().emit(Op::Fresh(Vec::new()));
+        self.scopes.enter_tail();
+        self.statements(tail);
+        let early = self.scopes.leave_tail();
+        self.builder().ops[fresh] = Op::Fresh(early);
+        let (is_left, uses_clock) = (self.builder().is_left, self.builder().uses_clock);
+        let effects = self.body_effects(source);
+        self.close_program();
+        let pipeline = PipelineId(self.pipelines.len() as u32);
+        self.pipelines.push(PipelinePlan {
+            source,
+            body,
+            span: statement.span,
+            strict: consume.strict,
+            feeds_back: effects.feeds_back,
+            reads_own_writes: effects.reads_own_writes,
+            changes_variables: effects.changes_variables,
+            uses_clock,
+        });
+        let at = self.builder().emit(Op::RunPipeline { pipeline, end: 0 });
+        self.builder().land(at);
+        if is_left {
+            Flow::Continues
+        } else {
+            Flow::Endless
+        }
+    }
+
+    fn record_variable(&mut self, statement: &Statement, consume: &Consume) -> Option<usize> {
+        let Some(path) = &consume.into else {
+            self.hinted(
+                "E_BIND",
+                statement.keyword,
+                "CONSUME without INTO",
+                "Declare a variable of type object and write INTO @variable.",
+            );
+            return None;
+        };
+        let target = self.target(path)?;
+        if target.declared != Type::Object {
+            let message = format!(
+                "CONSUME needs a variable of type object; \"@{}\" is {}",
+                path.variable.text,
+                target.declared.word()
+            );
+            self.error("E_TYPE", path.span, message);
+        }
+        Some(target.slot)
+    }
+
+    pub(super) fn insert(&mut self, statement: &Statement, table: &Name, query: &Query) {
+        let place = self.place("INSERT", statement.keyword);
+        let (insert, parameters) = self.insertion(table, query);
+        let mut tables = vec![Arc::clone(&table.text)];
+        if let Some(from) = &query.from
+            && from.table.text != table.text
+        {
+            tables.push(Arc::clone(&from.table.text));
+        }
+        let id = self.add_statement(StatementPlan {
+            kind: StatementKind::Insert,
+            span: statement.span,
+            tables,
+            writes: true,
+            address: self.constant_address(place),
+            address_span: self.address_span(place, statement.keyword),
+            options: Vec::new(),
+            called: true,
+            place,
+            parameters,
+            detail: Detail::Names(names::Body::Insert(insert)),
+        });
+        self.builder().emit(Op::Call {
+            statement: id,
+            into: None,
+        });
+    }
+
+    pub(super) fn produce(
+        &mut self,
+        statement: &Statement,
+        address: &ast::Template,
+        with: &[OptionItem],
+        select: &[OptionItem],
+    ) {
+        let template = self.template(address);
+        let mut uses = Vec::new();
+        let mut options: Vec<(Arc<str>, Expr)> = Vec::new();
+        let mut columns: Vec<Arc<str>> = Vec::new();
+        let mut values = Vec::new();
+        for (item, of_message) in with
+            .iter()
+            .map(|item| (item, false))
+            .chain(select.iter().map(|item| (item, true)))
+        {
+            let value = self.expr(&item.value);
+            let literal = match &value.kind {
+                ExprKind::Constant(value) => Some(value.clone()),
+                _ => None,
+            };
+            let (name, span) = (Arc::clone(&item.name.text), item.name.span);
+            let mut earlier = uses.iter().map(|used: &OptionUse| &used.name);
+            if earlier.any(|earlier| same_option(earlier, &name)) {
+                let message = format!("option \"{name}\" is given twice; the first one counts");
+                self.warning("W014", span, message);
+                continue;
+            }
+            uses.push(OptionUse {
+                name: Arc::clone(&name),
+                span,
+                literal,
+                of_message,
+            });
+            if of_message {
+                columns.push(name);
+                values.push(value);
+            } else {
+                options.push((name, value));
+            }
+        }
+        let address = template.constant();
+        let columns = Shape::new(columns);
+        let message = MessagePlan {
+            address: template,
+            options,
+            invariant: false,
+            columns,
+        };
+        let id = self.add_statement(StatementPlan {
+            kind: StatementKind::Produce,
+            span: statement.span,
+            tables: Vec::new(),
+            writes: true,
+            address,
+            address_span: message.address.span,
+            options: uses,
+            called: false,
+            place: None,
+            parameters: values,
+            detail: Detail::Message(message),
+        });
+        self.builder().emit(Op::EmitMessage(id));
+    }
+
+    /// Adds a statement to the plan and to the program that runs it.
+    pub(super) fn add_statement(&mut self, statement: StatementPlan) -> StatementId {
+        let id = StatementId(self.statements.len() as u32);
+        if statement.kind != StatementKind::Drain {
+            self.builder().statements.push(id);
+        }
+        self.statements.push(statement);
+        id
+    }
+
+    /// The USE around a database statement.
+    pub(super) fn place(&mut self, what: &str, keyword: Span) -> Option<Place> {
+        let place = self.places.last().copied();
+        if place.is_none() {
+            let message = format!("{what} stands outside of USE");
+            if self.has_use {
+                let hint = "Put it between USE 'address' and END.";
+                self.hinted("E_BIND", keyword, message, hint);
+            } else {
+                self.warning("W007", keyword, message);
+            }
+        }
+        place
+    }
+
+    pub(super) fn constant_address(&self, place: Option<Place>) -> Option<String> {
+        place.and_then(|place| self.uses[place].constant())
+    }
+
+    pub(super) fn address_span(&self, place: Option<Place>, keyword: Span) -> Span {
+        place.map_or(keyword, |place| self.uses[place].span)
+    }
+
+    fn template(&mut self, template: &ast::Template) -> Template {
+        let mut parts = Vec::with_capacity(template.parts.len());
+        for part in &template.parts {
+            parts.push(match part {
+                ast::TemplatePart::Text(text) => TemplatePart::Text(text.clone()),
+                ast::TemplatePart::Path { path, encode } => {
+                    let mut shown = format!("@{}", path.variable.text);
+                    for step in &path.steps {
+                        if let ast::PathStep::Member(name) = step {
+                            shown.push('.');
+                            shown.push_str(&name.text);
+                        }
+                    }
+                    TemplatePart::Value {
+                        expr: self.path(path),
+                        shown,
+                        encode: *encode,
+                    }
+                }
+                ast::TemplatePart::Environment(name) => {
+                    if !self.environment_names.contains(&name.text) {
+                        self.environment_names.push(Arc::clone(&name.text));
+                    }
+                    TemplatePart::Environment {
+                        name: Arc::clone(&name.text),
+                        span: name.span,
+                    }
+                }
+            });
+        }
+        Template {
+            parts,
+            span: template.span,
+            invariant: false,
+        }
+    }
+}
+
+/// Names of options are the same without regard to case, dots, hyphens and underscores.
+fn same_option(a: &str, b: &str) -> bool {
+    let plain = |name: &str| {
+        let letters = name.chars().filter(|c| !matches!(c, '.' | '-' | '_'));
+        letters.flat_map(char::to_lowercase).collect::<String>()
+    };
+    plain(a) == plain(b)
+}

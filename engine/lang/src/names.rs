@@ -1,0 +1,109 @@
+//! Database statements with names in place of columns: what lowering makes of them and binding turns into
+//! [`dajet_core::query`]. Sub-expressions that the machine evaluates are parameters already.
+
+use std::sync::Arc;
+
+use dajet_core::query::{Binary, Function, Unary};
+use dajet_core::{DataType, Span, Value};
+
+use crate::ast::Name;
+
+/// A statement.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Select(Select),
+    Insert(Insert),
+    Drain(Drain),
+}
+
+/// A query.
+#[derive(Debug)]
+pub(crate) struct Select {
+    pub distinct: bool,
+    pub top: Option<Expr>,
+    pub columns: Vec<Column>,
+    pub from: Option<Table>,
+    pub filter: Option<Expr>,
+    pub order: Vec<Order>,
+}
+
+/// `INSERT`
+#[derive(Debug)]
+pub(crate) struct Insert {
+    pub table: Name,
+    pub select: Select,
+}
+
+/// `CONSUME … FROM table`
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub columns: Vec<Column>,
+    pub from: Table,
+    pub filter: Option<Expr>,
+    pub order: Vec<Order>,
+    pub top: Expr,
+    pub strict: bool,
+}
+
+/// A table with its alias.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub name: Name,
+    pub alias: Option<Name>,
+}
+
+/// An output column.
+#[derive(Debug)]
+pub(crate) enum Column {
+    /// `*`
+    Star(Span),
+    /// A named expression.
+    Named { name: Name, expr: Expr },
+}
+
+/// A sort key.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub expr: Expr,
+    pub descending: bool,
+}
+
+/// An expression that the database evaluates.
+#[derive(Clone, Debug)]
+pub(crate) struct Expr {
+    pub kind: ExprKind,
+    pub span: Span,
+}
+
+/// The kinds of expressions.
+#[derive(Clone, Debug)]
+pub(crate) enum ExprKind {
+    /// A column, perhaps with the alias or the table in front.
+    Column(Name),
+    /// A value that the machine computes.
+    Parameter(usize),
+    /// A constant.
+    Literal(Value),
+    Unary(Unary, Box<Expr>),
+    Binary(Binary, Box<(Expr, Expr)>),
+    IsNull(Box<Expr>, bool),
+    InList(Box<Expr>, Vec<Expr>, bool),
+    Case(Vec<(Expr, Expr)>, Option<Box<Expr>>),
+    Call(Function, Vec<Expr>),
+    Cast(Box<Expr>, DataType),
+}
+
+impl Table {
+    /// The name under which columns are qualified: the alias, else the last part of the table's name.
+    pub(crate) fn alias(&self) -> Arc<str> {
+        match &self.alias {
+            Some(alias) => Arc::clone(&alias.text),
+            None => last_part(&self.name.text).into(),
+        }
+    }
+}
+
+/// The last part of a dotted name.
+pub(crate) fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
