@@ -6,7 +6,6 @@ use dajet_core::{Diagnostic, ErrorClass, Span, SystemError};
 use dajet_lang::machine::ScriptError;
 
 use crate::invariants::Violation;
-use crate::pipeline::Stage;
 
 /// A failure of a script or of one of its pipelines. `Display` prints itself only; [`PipelineError::chain`] prints the causes too.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +35,10 @@ pub enum PipelineError {
         diagnostics: Vec<Diagnostic>,
     },
     /// An actor panicked.
-    #[error("the {stage} panicked")]
+    #[error("the {actor} panicked")]
     Panic {
-        /// Which one.
-        stage: Stage,
+        /// Which one: a stage of a pipeline, or the script itself.
+        actor: &'static str,
     },
     /// An invariant is broken.
     #[error("an invariant is broken")]

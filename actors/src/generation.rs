@@ -300,7 +300,9 @@ impl Drop for Tombstone {
             let batch = generation.current[self.stage as usize].load(Relaxed);
             generation.fail(
                 batch.max(generation.first),
-                PipelineError::Panic { stage: self.stage },
+                PipelineError::Panic {
+                    actor: self.stage.name(),
+                },
             );
         }
         // There is a place for each of the actors; a pipeline that has given up waiting does not listen any more.

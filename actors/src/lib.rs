@@ -29,7 +29,6 @@ mod transformer;
 pub use arbiters::Arbiters;
 pub use error::PipelineError;
 pub use observe::{Observer, Snapshot, State};
-pub use pipeline::Stage;
 pub use script::{Outcome, ScriptSpec, run};
 pub use services::Services;
 pub use settings::Settings;

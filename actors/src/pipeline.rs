@@ -2,7 +2,6 @@
 //!
 //! It repairs no actor in place, and it does not rerun what stands before the source.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ const ABANDON_AFTER: Duration = RELEASE_LIMIT.saturating_mul(3);
 
 /// The actors of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Reads batches.
     QueueReader,
     /// Runs the body.
@@ -50,16 +49,15 @@ impl Stage {
         Stage::Producer,
         Stage::Committer,
     ];
-}
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// The noun, for messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Stage::QueueReader => "queue reader",
             Stage::Transformer => "transformer",
             Stage::Producer => "producer",
             Stage::Committer => "committer",
-        })
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! A script: runs its root program, starts the pipelines and parallel loops that it comes to, and waits for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use dajet_core::span::position;
 use dajet_core::{Schema, Service, Span, SystemError, Value};
 use dajet_lang::machine::{Clock, MachineSpec, Resume};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
+use futures::FutureExt;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +78,12 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
         seed: script.seeds.next(),
     };
     let mut root = Root::new(script.clone(), machine, tokens.clone());
-    let outcome = match root.run(Resume::Start(now())).await {
+    let ran = AssertUnwindSafe(root.run(Resume::Start(now())))
+        .catch_unwind()
+        .await;
+    // What a panicking adapter leaves behind is dropped with the program, and nothing of it is used again.
+    let ended = ran.unwrap_or_else(|_| Err(PipelineError::Panic { actor: "script" }.into()));
+    let outcome = match ended {
         Ok(ProgramEnd::Stopped) => Outcome::Stopped,
         Ok(_) if tokens.stop.is_cancelled() => Outcome::Stopped,
         Ok(ProgramEnd::Done(returned) | ProgramEnd::Left(returned)) => Outcome::Ended { returned },
