@@ -36,7 +36,7 @@ fn an_unknown_variable_is_named_with_its_neighbour() {
         3,
         &[
             "error[E_BIND]",
-            "script.djs:5:28",
+            "script.djs:5:33",
             "\"@ordr\"",
             "\"@order\"",
         ],
