@@ -1,6 +1,7 @@
 //! Who waits for which reports: messages have numbers, a batch is a range of them.
 //!
-//! One number per message costs nothing (it travels as the library's opaque pointer) and names the record that was refused.
+//! One number per message costs nothing (it travels as the library's opaque pointer) and names the record that was
+//! refused.
 
 use std::collections::VecDeque;
 
@@ -36,8 +37,8 @@ impl Failure {
         }
     }
 
-    /// True if this is likelier the cause than `known`. The library gives all messages of a refused request the same code: of these the
-    /// largest one is too large, and one without key is invalid.
+    /// True if this is likelier the cause than `known`. The library gives all messages of a refused request the same
+    /// code: of these the largest one is too large, and one without key is invalid.
     fn explains_more_than(&self, known: &Failure) -> bool {
         if is_consequence(known.code) {
             return !is_consequence(self.code);
@@ -68,8 +69,8 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens a batch of `total` messages, at least one; answers the number of its first message and the signal of its end: the last
-    /// confirmation, or the first failure.
+    /// Opens a batch of `total` messages, at least one; answers the number of its first message and the signal of its
+    /// end: the last confirmation, or the first failure.
     pub(super) fn open(&mut self, total: usize) -> (usize, oneshot::Receiver<()>) {
         let (ended, signal) = oneshot::channel();
         let first = self.next;
@@ -95,8 +96,8 @@ impl Ledger {
         }
     }
 
-    /// Notes that a message was not delivered; `failure` need not know its record. Reports of the batches behind may never come: they
-    /// end too.
+    /// Notes that a message was not delivered; `failure` need not know its record. Reports of the batches behind may
+    /// never come: they end too.
     pub(super) fn fail(&mut self, number: usize, mut failure: Failure) {
         let Some(position) = self.open.iter().position(|batch| batch.holds(number)) else {
             return;

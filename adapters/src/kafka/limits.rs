@@ -1,5 +1,6 @@
-//! What to do about a request that a topic refuses as too large: its limit counts a request, not a message, and the library packs up to
-//! 1 MB into one and never splits it. So we ask for the limit, name the record if it is at fault, and otherwise pack less from then on.
+//! What to do about a request that a topic refuses as too large: its limit counts a request, not a message, and the
+//! library packs up to 1 MB into one and never splits it. So we ask for the limit, name the record if it is at fault,
+//! and otherwise pack less from then on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ const FRAME_BYTES: usize = 128;
 /// Broker lists remembered.
 const KNOWN_MAX: usize = 1000;
 
-/// The smallest limit seen, by broker list: the producers of later generations need it, and a sink does not live so long.
+/// The smallest limit seen, by broker list: the producers of later generations need it, and a sink does not live so
+/// long.
 static KNOWN: Mutex<BTreeMap<Arc<str>, usize>> = Mutex::new(BTreeMap::new());
 
 /// Bytes of the largest request that every topic met so far takes; `None` if none has refused one.

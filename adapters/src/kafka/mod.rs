@@ -1,7 +1,7 @@
 //! Apache Kafka: messages go out by [`Sink`](dajet_core::Sink).
 //!
-//! Order is kept per partition and nothing is skipped: the producer is idempotent and gapless, so that a message that cannot be delivered ends
-//! the producer and everything behind it, and the batch is read again by a new generation.
+//! Order is kept per partition and nothing is skipped: the producer is idempotent and gapless, so that a message that
+//! cannot be delivered ends the producer and everything behind it, and the batch is read again by a new generation.
 
 mod check;
 mod client;

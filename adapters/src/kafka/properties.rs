@@ -1,7 +1,7 @@
 //! Properties of the client library that a script may set, by side, as its manual (`CONFIGURATION.md`) lists them.
 //!
-//! The library can be asked whether it knows a name, but not for its list; this one serves to find the nearest name and to
-//! tell a consumer's property in a producer. A test holds that the linked library knows every name of it.
+//! The library can be asked whether it knows a name, but not for its list; this one serves to find the nearest name and
+//! to tell a consumer's property in a producer. A test holds that the linked library knows every name of it.
 
 /// Properties of a producer, and those that both sides have.
 pub(super) const PRODUCER: &[&str] = &[

@@ -1,5 +1,7 @@
-//! From the options of a script to the settings of a producer: what the author gave, what a sink forces, and what it adds.
+//! From the options of a script to the settings of a producer: what the author gave, what a sink forces, and what it
+//! adds.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +51,7 @@ const DEFAULTS: &[(&str, &str, &[&str])] = &[
 const MESSAGE_BYTES_MAX: usize = 1_000_000;
 
 /// What a producer is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Settings {
     /// For the library.
     pub(super) client: ClientConfig,
@@ -61,6 +63,17 @@ pub(super) struct Settings {
     pub(super) message_bytes_max: usize,
     /// Wishes of the author that are not fulfilled as written: names of options.
     pub(super) strengthened: Vec<String>,
+}
+
+/// Not the properties: some are secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("brokers", &self.brokers)
+            .field("timeout", &self.timeout)
+            .field("strengthened", &self.strengthened)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -177,7 +190,8 @@ impl Settings {
     }
 }
 
-/// What is set in place of a wish that would weaken the order: `None` if the wish stands, an empty text if nothing is set.
+/// What is set in place of a wish that would weaken the order: `None` if the wish stands, an empty text if nothing is
+/// set.
 pub(super) fn strengthen(property: &str, value: &str) -> Option<&'static str> {
     let value = value.trim();
     let number = value.parse::<i64>().ok();

@@ -1,7 +1,8 @@
-//! Delivers batches. We are between the Transformer's records and the Committer's receipt: [`Sink::deliver`] ends when the library holds all
-//! messages, the receipt comes with their last confirmation.
+//! Delivers batches. We are between the Transformer's records and the Committer's receipt: [`Sink::deliver`] ends when
+//! the library holds all messages, the receipt comes with their last confirmation.
 //!
-//! Deliberately not here: retries (the library repeats a request for ever, we give up whole batches) and any wait on one message.
+//! Deliberately not here: retries (the library repeats a request for ever, we give up whole batches) and any wait on
+//! one message.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Asks the brokers whether a topic exists before its first message: the library itself would wait 30 s for it to appear.
+//! Asks the brokers whether a topic exists before its first message: the library itself would wait 30 s for it to
+//! appear.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Waits until the brokers know `topic`.
 ///
 /// # Errors
-/// `Misconfigured` if the topic does not exist or may not be written, or if the brokers refuse our credentials; `Transient` if no broker answers
-/// before `deadline`.
+/// `Misconfigured` if the topic does not exist or may not be written, or if the brokers refuse our credentials;
+/// `Transient` if no broker answers before `deadline`.
 pub(super) async fn find(
     client: &Arc<Client>,
     settings: &Settings,

@@ -1,4 +1,5 @@
-//! Options of connectors: [`options!`](crate::options!) makes of one definition a struct, its parser, its checks and the rows of its reference.
+//! Options of connectors: [`options!`](crate::options!) makes of one definition a struct, its parser, its checks and
+//! the rows of its reference.
 //!
 //! Deliberately no part of this: properties that a client library owns and that are passed on to it as they are.
 
@@ -183,7 +184,8 @@ impl OptionValue for Secret {
     }
 }
 
-/// A number counts milliseconds if the option's name ends in `Ms`, else seconds; a text may carry its unit: `500ms`, `30s`, `5m`, `1h`.
+/// A number counts milliseconds if the option's name ends in `Ms`, else seconds; a text may carry its unit: `500ms`,
+/// `30s`, `5m`, `1h`.
 impl OptionValue for Duration {
     const KIND: OptionKind = OptionKind::Duration;
     const EXPECTED: &'static str =
@@ -300,8 +302,8 @@ pub fn find(defs: &'static [OptionDef], name: &str) -> Result<&'static OptionDef
         })
 }
 
-/// Checks options as a script writes them: unknown names (W020), wrong literals and missing ones (E_PARAM). `whole` is the place of the
-/// statement, where a missing option is reported.
+/// Checks options as a script writes them: unknown names (W020), wrong literals and missing ones (E_PARAM). `whole` is
+/// the place of the statement, where a missing option is reported.
 pub fn check(
     defs: &'static [OptionDef],
     whole: crate::Span,
@@ -348,8 +350,8 @@ pub fn repeated(option: &OptionUse) -> Diagnostic {
     )
 }
 
-/// Defines options: the doc comment of a field is the option's reference text, the literal behind `=` its default as an author would write it.
-/// A field without a default is required, unless its type is an `Option`.
+/// Defines options: the doc comment of a field is the option's reference text, the literal behind `=` its default as an
+/// author would write it. A field without a default is required, unless its type is an `Option`.
 ///
 /// ```
 /// use std::time::Duration;

@@ -303,6 +303,65 @@ async fn refuses_a_partition_that_does_not_exist() {
     );
 }
 
+/// The library's own cluster: no other can be stopped at an exact moment.
+#[tokio::test]
+async fn gives_a_batch_up_at_its_deadline_when_the_broker_goes_away() {
+    let cluster = rdkafka::mocking::MockCluster::new(1).expect("it starts");
+    cluster.create_topic("orders", 1, 1).expect("it is made");
+    let options = vec![
+        (
+            Arc::from("BootstrapServers"),
+            Value::text(cluster.bootstrap_servers()),
+        ),
+        (Arc::from("MessageTimeoutMs"), Value::Integer(2000)),
+    ];
+    let mut sink = sink_of(&["Topic", "Value"], options);
+    hand_over(&mut *sink, numbered("orders", 0..10))
+        .await
+        .await
+        .expect("it is delivered");
+    cluster.broker_down(1).expect("it stops");
+    let begun = Instant::now();
+    let receipt = hand_over(&mut *sink, numbered("orders", 10..20)).await;
+    let error = receipt.await.expect_err("nobody confirms");
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_secs(2) && took < Duration::from_secs(3),
+        "{took:?}"
+    );
+    assert_eq!(
+        (error.class, error.code),
+        (ErrorClass::Transient, "E_CONFIRM")
+    );
+    assert!(
+        error
+            .message
+            .ends_with("did not confirm 10 of 10 messages within 2s"),
+        "{error}"
+    );
+    let again = refused(&mut *sink, numbered("orders", 20..21)).await;
+    assert_eq!(again.class, ErrorClass::Transient);
+}
+
+#[tokio::test]
+async fn keeps_a_batch_through_a_short_outage() {
+    let cluster = rdkafka::mocking::MockCluster::new(1).expect("it starts");
+    cluster.create_topic("orders", 1, 1).expect("it is made");
+    let options = vec![(
+        Arc::from("BootstrapServers"),
+        Value::text(cluster.bootstrap_servers()),
+    )];
+    let mut sink = sink_of(&["Topic", "Value"], options);
+    hand_over(&mut *sink, numbered("orders", 0..10))
+        .await
+        .await
+        .expect("it is delivered");
+    cluster.broker_down(1).expect("it stops");
+    let receipt = hand_over(&mut *sink, numbered("orders", 10..20)).await;
+    cluster.broker_up(1).expect("it starts");
+    assert_eq!(receipt.await.expect("it is delivered").records, 10);
+}
+
 #[tokio::test]
 async fn names_a_message_without_key_that_a_compacted_topic_refuses() {
     let topic = make_topic("compacted", 1, &[("cleanup.policy", "compact")]).await;
