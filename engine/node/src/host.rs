@@ -31,9 +31,17 @@ pub fn services(settings: &Settings) -> Services {
     let environment = Environment {
         root: settings.root.clone(),
         command_timeout: settings.command_timeout,
-        ..Environment::default()
+        session_name: format!("dajet@{}", host_name()).into(),
     };
     Services::new(connectors(), environment)
+}
+
+/// The name of this machine, by which servers tell the sessions of several nodes apart.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .or_else(|_| std::env::var("COMPUTERNAME"));
+    name.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Runs a future to its end on the node's runtime, outside of any script.

@@ -112,7 +112,7 @@ fn level_name(level: &Level) -> &'static str {
     }
 }
 
-/// The fields of an event; `message` and `script` stand apart.
+/// The fields of an event; `message` and `script` stand apart. A `place` is a line and column of the script.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -127,7 +127,11 @@ impl Fields {
             self.script.as_deref().unwrap_or("host"),
             self.message
         );
-        for (name, value) in &self.others {
+        let place = self.others.get("place").and_then(Json::as_str);
+        if let (Some(script), Some(place)) = (&self.script, place) {
+            line.push_str(&format!(" at {script}:{place}"));
+        }
+        for (name, value) in self.others.iter().filter(|(name, _)| *name != "place") {
             let value = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
@@ -209,6 +213,7 @@ mod tests {
     fn fields_for_test() -> Fields {
         let mut others = Map::new();
         others.insert("batch".to_owned(), 7.into());
+        others.insert("place".to_owned(), "3:1".into());
         others.insert(
             "error".to_owned(),
             "cannot connect to pgsql://u:word@h/d\nrefused".into(),
@@ -224,7 +229,7 @@ mod tests {
     fn text_lines_have_the_layout_of_the_log() {
         assert_eq!(
             fields_for_test().text("2026-01-02 03:04:05", "warn"),
-            "[2026-01-02 03:04:05] [warn] [заказы.djs] batch released batch=7 error=cannot connect to \
+            "[2026-01-02 03:04:05] [warn] [заказы.djs] batch released at заказы.djs:3:1 batch=7 error=cannot connect to \
              pgsql://u:****@h/d refused"
         );
     }
