@@ -29,9 +29,10 @@ e2e:
 first-light:
     cargo run --release -p dajet-node --example first-light
 
-# Rates against the joint ceiling of the drivers.
-load:
-    docker/services.sh run cargo run --release -p dajet-loadtest
+# Rates against the joint ceiling of the drivers; or another command of the load test.
+load *args="ceiling":
+    cargo build --release -p dajet-node
+    docker/services.sh run cargo run --release -p dajet-loadtest -- {{args}}
 
 # Licences, sources and homes of packages; needs cargo-deny.
 deny:

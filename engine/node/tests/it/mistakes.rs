@@ -174,6 +174,42 @@ fn a_wrong_password_is_reported_and_never_shown() {
 }
 
 #[test]
+fn no_command_shows_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "DECLARE @x object\nUSE 'pgsql://user:geheim@127.0.0.1:1/db'\nCONSUME TOP 10 id INTO @x FROM t ORDER BY id\n\
+                PRODUCE 'kafka' WITH BootstrapServers = 'x:1', sasl.password = 'geheim' SELECT Topic = 't', Vale = @y\nEND\n";
+    fs::write(folder.path().join("wrong.djs"), text).unwrap();
+    fs::write(
+        folder.path().join("right.djs"),
+        text.replace("Vale = @y", "Value = @x.id"),
+    )
+    .unwrap();
+    for args in [
+        &["check", "wrong.djs"] as &[&str],
+        &["check", "wrong.djs", "--json"],
+        &["check", "--connect", "right.djs"],
+        &["explain", "right.djs"],
+        &["explain", "right.djs", "--mermaid"],
+        &["explain", "right.djs", "--sql"],
+        &[
+            "run",
+            "right.djs",
+            "--until-idle",
+            "--set",
+            "GiveUpAfter=0.1",
+            "--set",
+            "LogLevel=trace",
+        ],
+    ] {
+        let run = dajet(folder.path(), args);
+        assert!(
+            !run.out.contains("geheim") && !run.err.contains("geheim"),
+            "{args:?}\n{run}"
+        );
+    }
+}
+
+#[test]
 fn a_missing_topic_is_reported_within_five_seconds() {
     let folder = tempfile::tempdir().unwrap();
     sqlite::outbox(folder.path(), 3);

@@ -80,3 +80,36 @@ fn a_second_signal_ends_at_once_and_loses_nothing() {
         ["0"]
     );
 }
+
+/// Starts a script that has nothing to do, and ends it by SIGTERM.
+fn check_stop_of_waiting(folder: &std::path::Path, text: &str, sign: &str) {
+    std::fs::write(folder.join("script.djs"), text).unwrap();
+    let started = std::time::Instant::now();
+    let mut node = Node::start(
+        folder,
+        &["run", "script.djs", "--set", "LogLevel=debug"],
+        &[],
+    );
+    node.wait_for_error(sign);
+    node.signal("TERM");
+    node.finish().expect(0, &["stopped"]);
+    assert!(
+        started.elapsed().as_secs() < 15,
+        "a pause is woken by a stop"
+    );
+}
+
+#[test]
+fn a_pause_after_an_error_is_woken_by_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "DECLARE @x object\nUSE 'pgsql://user@127.0.0.1:1/db'\nCONSUME TOP 10 id INTO @x FROM t\nEND\n";
+    check_stop_of_waiting(folder.path(), text, "batch released");
+}
+
+#[test]
+fn an_idle_script_is_woken_by_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlite::outbox(folder.path(), 0);
+    let text = SLOW.replace("   SLEEP 0.05\n", "");
+    check_stop_of_waiting(folder.path(), &text, "pipeline starts");
+}

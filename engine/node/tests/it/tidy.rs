@@ -214,6 +214,35 @@ fn packages_stay_in_their_homes() {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    let mut problems = Vec::new();
+    for (folder, _) in EDGES {
+        let manifest = manifest(folder);
+        for (section, under) in [
+            ("dependencies", vec!["src/"]),
+            ("dev-dependencies", vec!["src/", "tests/", "examples/"]),
+        ] {
+            let code: String = texts(|file| {
+                file.strip_prefix(folder)
+                    .and_then(|f| f.strip_prefix('/'))
+                    .is_some_and(|f| {
+                        f.ends_with(".rs") && under.iter().any(|part| f.starts_with(part))
+                    })
+            })
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+            for package in packages(&manifest, section) {
+                if !code.contains(&format!("{}::", package.replace('-', "_"))) {
+                    problems.push(format!("{folder} does not use {package} of its {section}"));
+                }
+            }
+        }
+    }
+    fail_if_any(&problems);
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     // Put together here, so that this file does not hold them.
     let words = [
