@@ -137,8 +137,3 @@ mod tag {
     pub(super) const TEXT: u8 = 5;
     pub(super) const REFERENCE: u8 = 8;
 }
-
-/// Microseconds from 1970 to 2000, where PostgreSQL's clock begins.
-const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
-/// Days from 1970 to 2000.
-const EPOCH_DAYS: i64 = 10_957;

@@ -4,14 +4,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 use dajet_core::schema::ColumnRole;
 use dajet_core::{DataType, Entity, Value};
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::{EPOCH_DAYS, EPOCH_MICROSECONDS, Wire, numeric, tag, text};
+use super::{Wire, numeric, tag, text};
+
+/// Where PostgreSQL's calendar begins.
+const EPOCH: DateTime = DateTime::constant(2000, 1, 1, 0, 0, 0, 0);
 
 /// The bytes of one column of a row, as they came.
 pub(in crate::pgsql) struct Raw<'a>(pub(in crate::pgsql) &'a [u8]);
@@ -235,17 +237,14 @@ fn real<F: Copy + Into<f64>>(value: F, shortest: impl Fn(F) -> String) -> Result
 }
 
 fn date_time(microseconds: i64) -> Result<DateTime, &'static str> {
-    const OUTSIDE: &str = "a date outside of years 1 to 9999";
     if microseconds == i64::MAX || microseconds == i64::MIN {
         return Err("an infinite date");
     }
-    let timestamp = microseconds
-        .checked_add(EPOCH_MICROSECONDS)
-        .and_then(|us| Timestamp::from_microsecond(us).ok());
-    timestamp
-        .map(|t| Offset::UTC.to_datetime(t))
-        .filter(|d| d.year() >= 1)
-        .ok_or(OUTSIDE)
+    EPOCH
+        .checked_add(SignedDuration::from_micros(microseconds))
+        .ok()
+        .filter(|date| date.year() >= 1)
+        .ok_or("a date outside of years 1 to 9999")
 }
 
 fn date(days: i32) -> Result<Date, &'static str> {
@@ -275,20 +274,14 @@ fn time(microseconds: i64) -> String {
 }
 
 /// Days from the beginning of PostgreSQL's calendar; for writing.
-pub(super) fn days_of(date: Date) -> Option<i32> {
-    let seconds = Offset::UTC
-        .to_timestamp(date.at(0, 0, 0, 0))
-        .ok()?
-        .as_second();
-    i32::try_from(seconds.div_euclid(86_400) - EPOCH_DAYS).ok()
+pub(super) fn days_of(date: Date) -> i32 {
+    (date.duration_since(EPOCH.date()).as_secs() / 86_400) as i32
 }
 
 /// Microseconds from the beginning of PostgreSQL's calendar; for writing.
-pub(super) fn microseconds_of(value: DateTime) -> Option<i64> {
-    let nanoseconds = Offset::UTC.to_timestamp(value).ok()?.as_nanosecond();
-    i64::try_from(nanoseconds.div_euclid(1000))
-        .ok()?
-        .checked_sub(EPOCH_MICROSECONDS)
+pub(super) fn microseconds_of(value: DateTime) -> i64 {
+    let duration = value.duration_since(EPOCH);
+    duration.as_secs() * 1_000_000 + i64::from(duration.subsec_nanos()).div_euclid(1000)
 }
 
 #[cfg(test)]
@@ -304,16 +297,8 @@ mod tests {
             "9999-12-31T23:59:59",
         ] {
             let value: DateTime = text.parse().expect("a date");
-            assert_eq!(
-                microseconds_of(value).map(date_time),
-                Some(Ok(value)),
-                "{text}"
-            );
-            assert_eq!(
-                days_of(value.date()).map(date),
-                Some(Ok(value.date())),
-                "{text}"
-            );
+            assert_eq!(date_time(microseconds_of(value)), Ok(value), "{text}");
+            assert_eq!(date(days_of(value.date())), Ok(value.date()), "{text}");
         }
         assert_eq!(date_time(i64::MAX), Err("an infinite date"));
         assert!(date_time(i64::MAX - 1).is_err());

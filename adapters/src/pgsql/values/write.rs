@@ -161,20 +161,14 @@ fn empty(wire: Wire, length: usize, out: &mut BytesMut) {
         Wire::Numeric => numeric::write(Decimal::default(), out),
         Wire::Text => {}
         Wire::Jsonb => out.put_slice(b"\x01null"),
-        Wire::Timestamp | Wire::TimestampTz => out.put_i64(first_day_microseconds()),
-        Wire::Date => {
-            out.put_i32(days_of(FIRST_DAY.date()).expect("the first day is in the calendar"))
-        }
+        Wire::Timestamp | Wire::TimestampTz => out.put_i64(microseconds_of(FIRST_DAY)),
+        Wire::Date => out.put_i32(days_of(FIRST_DAY.date())),
         Wire::Bytea => out.put_bytes(0, length),
         Wire::Uuid => out.put_bytes(0, 16),
     }
 }
 
 const FIRST_DAY: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
-
-fn first_day_microseconds() -> i64 {
-    microseconds_of(FIRST_DAY).expect("the first day is in the calendar")
-}
 
 /// What a value puts into one column of a union.
 fn share(
@@ -243,17 +237,9 @@ fn whole(value: &Value, wire: Wire, out: &mut BytesMut) -> Result<(), String> {
         Wire::Float4 => out.put_f32(real(value).ok_or_else(wrong)?),
         Wire::Float8 => out.put_f64(real(value).ok_or_else(wrong)?),
         Wire::Timestamp | Wire::TimestampTz => {
-            out.put_i64(
-                date_time(value)
-                    .and_then(microseconds_of)
-                    .ok_or_else(wrong)?,
-            );
+            out.put_i64(microseconds_of(date_time(value).ok_or_else(wrong)?));
         }
-        Wire::Date => out.put_i32(
-            date_time(value)
-                .and_then(|d| days_of(d.date()))
-                .ok_or_else(wrong)?,
-        ),
+        Wire::Date => out.put_i32(days_of(date_time(value).ok_or_else(wrong)?.date())),
         Wire::Time => out.put_i64(time(value).ok_or_else(wrong)?),
         Wire::Uuid => out.put_slice(uuid(value).ok_or_else(wrong)?.as_bytes()),
         Wire::Bytea => match value {

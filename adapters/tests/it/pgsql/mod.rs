@@ -1,0 +1,10 @@
+//! PostgreSQL: each test has a database of its own on the server named by `DAJET_TEST_PGSQL`.
+
+mod catalog;
+mod failures;
+mod fixture;
+mod inserts;
+mod locks;
+mod queries;
+mod queues;
+mod values;

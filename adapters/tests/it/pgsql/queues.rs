@@ -1,0 +1,269 @@
+//! The laws of a source: order, commit, release, drop, several open claims.
+
+use dajet_core::{Limit, Value};
+
+use super::fixture::{
+    Database, SKIPPING, WAITING, batch, drain, empty, insert, integers, source, table,
+};
+
+const QUEUE: &str = "CREATE TABLE \"Очередь\" (\"Номер\" bigint PRIMARY KEY, \"Тело\" text);
+    INSERT INTO \"Очередь\" SELECT n, 'сообщение ' || n FROM generate_series(1, 10) AS n ORDER BY random()";
+const COUNT: &str = "SELECT count(*) FROM \"Очередь\"";
+
+#[tokio::test]
+async fn commit_removes_rows_in_order() {
+    let database = Database::with(QUEUE).await;
+    let service = database.service();
+    let queue = drain(
+        &table(&service, "Очередь").await,
+        &["Номер", "Тело"],
+        &["Номер"],
+        4,
+    );
+    let mut source = source(&service, queue);
+    let mut all = Vec::new();
+    for expected in [4, 4, 2] {
+        let (records, keys, claim) = batch(&mut source, WAITING).await;
+        assert_eq!(records.rows.len(), expected);
+        assert_eq!(
+            records.rows[0][1],
+            Value::text(format!("сообщение {}", all.len() + 1))
+        );
+        assert_eq!(keys.describe(0), Some(format!("Номер = {}", all.len() + 1)));
+        all.extend(integers(&records.rows));
+        claim.commit().await.expect("commits");
+        assert_eq!(database.number(COUNT).await, 10 - all.len() as i64);
+    }
+    assert_eq!(all, (1..=10).collect::<Vec<_>>());
+    assert!(empty(&mut source, WAITING).await);
+    assert!(
+        !empty(&mut source, SKIPPING).await,
+        "a read that may have skipped rows proves nothing"
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn release_and_drop_give_back() {
+    let database = Database::with(QUEUE).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
+    );
+    let (records, _, claim) = batch(&mut source, WAITING).await;
+    claim.release().await.expect("rolls back");
+    let (again, _, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(records, again);
+    drop(claim);
+    // the first read of a generation waits for the rows of its predecessor
+    let (again, _, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(records, again);
+    claim.commit().await.expect("commits");
+    assert_eq!(database.number(COUNT).await, 7);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn open_claims_are_disjoint_and_in_order() {
+    let database = Database::with(QUEUE).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
+    );
+    let (one, _, first) = batch(&mut source, WAITING).await;
+    let (two, _, second) = batch(&mut source, SKIPPING).await;
+    assert_eq!(
+        (integers(&one.rows), integers(&two.rows)),
+        (vec![1, 2, 3], vec![4, 5, 6])
+    );
+    first.commit().await.expect("commits");
+    second.release().await.expect("rolls back");
+    let (three, _, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(integers(&three.rows), [4, 5, 6]);
+    claim.commit().await.expect("commits");
+    // sessions are used again: two are all there ever were
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'host/%'";
+    assert_eq!(database.number(sql).await, 2);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_dropped_read_gives_back() {
+    let database = Database::with(QUEUE).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
+    );
+    for polls in 1..40 {
+        let mut read = source.read(SKIPPING, &[]);
+        for _ in 0..polls {
+            let polled = futures::poll!(&mut read);
+            if polled.is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(read);
+    }
+    let (records, _, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(integers(&records.rows), [1, 2, 3]);
+    claim.commit().await.expect("commits");
+    assert_eq!(database.number(COUNT).await, 7);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn order_columns_need_not_be_selected_and_may_be_null() {
+    let sql = "CREATE TABLE q (id int PRIMARY KEY, \"Приоритет\" int, \"Код\" text);
+        INSERT INTO q VALUES (1, NULL, 'а'), (2, 2, 'б'), (3, 1, 'в'), (4, 1, 'г'), (5, NULL, 'д')";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let queue = table(&service, "q").await;
+    let mut drain = drain(&queue, &["id"], &["Приоритет", "Код"], 3);
+    drain.order[1].descending = true;
+    let mut source = source(&service, drain);
+    let (records, keys, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(integers(&records.rows), [4, 3, 2]);
+    assert_eq!(records.shape.names.len(), 1);
+    assert_eq!(keys.describe(0).as_deref(), Some("Приоритет = 1, Код = г"));
+    claim.commit().await.expect("commits");
+    let (records, keys, claim) = batch(&mut source, SKIPPING).await;
+    assert_eq!(integers(&records.rows), [5, 1]);
+    assert_eq!(
+        keys.describe(1).as_deref(),
+        Some("Приоритет = NULL, Код = а")
+    );
+    claim.commit().await.expect("commits");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_table_without_key_is_read_by_row_address() {
+    let sql = "CREATE TABLE q (n int, m int UNIQUE) PARTITION BY LIST (n)".to_owned();
+    let sql = sql.replace(", m int UNIQUE", ", m int")
+        + "; CREATE TABLE q1 PARTITION OF q FOR VALUES IN (1); CREATE TABLE q2 PARTITION OF q FOR VALUES IN (2);
+        INSERT INTO q VALUES (1, 1), (2, 2), (1, 3), (2, NULL), (1, 3)";
+    let database = Database::with(&sql).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "q").await, &["n", "m"], &["m", "n"], 3),
+    );
+    let (records, _, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(integers(&records.rows), [1, 2, 1]);
+    claim.commit().await.expect("commits");
+    assert_eq!(database.number("SELECT count(*) FROM q").await, 2);
+    let (records, _, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(
+        records.rows,
+        [
+            vec![Value::Integer(1), Value::Integer(3)],
+            vec![Value::Integer(2), Value::Null]
+        ]
+    );
+    claim.commit().await.expect("commits");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn asks_for_fewer_rows_when_they_are_large() {
+    let sql = "CREATE TABLE q (id int PRIMARY KEY, body text);
+        INSERT INTO q SELECT n, (SELECT string_agg(md5((n * 10000 + i)::text), '') FROM generate_series(1, 1000) AS i)
+        FROM generate_series(1, 60) AS n";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "q").await, &["id", "body"], &["id"], 1000),
+    );
+    let limit = Limit {
+        bytes: 200_000,
+        wait_for_locked: true,
+    };
+    let mut all = Vec::new();
+    let mut batches = Vec::new();
+    while all.len() < 60 {
+        let (records, _, claim) = batch(&mut source, limit).await;
+        batches.push(records.size());
+        all.extend(integers(&records.rows));
+        claim.commit().await.expect("commits");
+    }
+    assert_eq!(all, (1..=60).collect::<Vec<_>>());
+    // nobody knew the size of the first rows
+    assert!(
+        batches[1..].iter().all(|bytes| *bytes <= limit.bytes),
+        "{batches:?}"
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn writes_to_the_same_database_join_the_claim() {
+    let sql = format!("{QUEUE}; CREATE TABLE \"Цель\" (\"Номер\" bigint)");
+    let database = Database::with(&sql).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
+    );
+    let insert = insert(&table(&service, "Цель").await, &["Номер"]);
+    let target = "SELECT \"Номер\" FROM \"Цель\" ORDER BY 1";
+    for commits in [false, true] {
+        let (records, _, mut claim) = batch(&mut source, WAITING).await;
+        assert_eq!(claim.identity(), service.identity());
+        let answer = claim
+            .execute(&insert, &records.rows)
+            .await
+            .expect("inserts");
+        assert_eq!(answer.groups, vec![Vec::<Vec<Value>>::new(); 3]);
+        match commits {
+            true => claim.commit().await.expect("commits"),
+            false => claim.release().await.expect("rolls back"),
+        }
+        let expected = if commits { vec![1, 2, 3] } else { vec![] };
+        assert_eq!(database.numbers(target).await, expected);
+    }
+    assert_eq!(database.number(COUNT).await, 7);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn takes_the_index_on_a_table_that_nobody_analysed() {
+    let sql = "CREATE TABLE q (id bigint PRIMARY KEY, body text) WITH (autovacuum_enabled = off);
+        INSERT INTO q SELECT n, 'x' FROM generate_series(1, 100000) AS n";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let queue = drain(&table(&service, "q").await, &["id", "body"], &["id"], 1000);
+    let statement = dajet_core::query::Statement::new(0, dajet_core::query::Body::Drain(queue));
+    let text = service
+        .text(&statement)
+        .expect("PostgreSQL can express it")
+        .replace("LIMIT 1000", "LIMIT $1");
+    let settings = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"]
+        .map(|name| format!("SET enable_{name} = off;"));
+    let prepare = format!(
+        "{} SET plan_cache_mode = force_generic_plan; PREPARE p AS {text}",
+        settings.concat()
+    );
+    database
+        .client
+        .batch_execute(&prepare)
+        .await
+        .expect("prepares");
+    let rows = database
+        .client
+        .query("EXPLAIN EXECUTE p (1000)", &[])
+        .await
+        .expect("explains");
+    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(
+        plan.contains("Nested Loop") && !plan.contains("Seq Scan"),
+        "{plan}"
+    );
+    assert_eq!(plan.matches("Index Scan using q_pkey").count(), 2, "{plan}");
+    database.close().await;
+}
