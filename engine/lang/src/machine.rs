@@ -91,9 +91,16 @@ pub enum Run {
         program: ProgramId,
         /// One copy of the variables for each iteration, in order.
         iterations: Vec<Variables>,
-        /// Most iterations at one time, at least 1.
+        /// Most iterations at one time; [`Run::CORES`] and [`Run::CORES_BUT_ONE`] stand for what only the runner knows.
         parallel: usize,
     },
+}
+
+impl Run {
+    /// `MAXDOP 0`: as many iterations at one time as the machine has cores.
+    pub const CORES: usize = 0;
+    /// A negative `MAXDOP`: one less than there are cores, but at least one.
+    pub const CORES_BUT_ONE: usize = usize::MAX;
 }
 
 /// How a [`Run`] ended.

@@ -727,16 +727,14 @@ fn duration(seconds: &Datum) -> Result<Duration, Failure> {
     }
 }
 
-/// MAXDOP: 0 stands for the number of cores, a negative number for one less.
+/// `MAXDOP n`
 fn degree(number: &Datum) -> Result<usize, Failure> {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     match number {
-        Datum::Scalar(Value::Integer(0)) => Ok(cores()),
-        Datum::Scalar(Value::Integer(n)) if *n < 0 => Ok(cores().saturating_sub(1).max(1)),
-        Datum::Scalar(Value::Integer(n)) => Ok(usize::try_from(*n).unwrap_or(usize::MAX)),
-        other => Err(Failure::of_type(format!(
-            "MAXDOP takes an integer, not {}",
-            other.type_name()
-        ))),
+        Datum::Scalar(Value::Integer(0)) => Ok(Run::CORES),
+        Datum::Scalar(Value::Integer(n)) if *n < 0 => Ok(Run::CORES_BUT_ONE),
+        Datum::Scalar(Value::Integer(n)) => Ok(usize::try_from(*n).unwrap_or(usize::MAX - 1)),
+        other => {
+            Err(Failure::of_type(format!("MAXDOP takes an integer, not {}", other.type_name())))
+        }
     }
 }

@@ -2,3 +2,4 @@
 
 mod case;
 mod cases;
+mod speed;
