@@ -161,7 +161,7 @@ impl Lowering {
             parameters,
             detail: Detail::Names(names::Body::Drain(drain)),
         });
-        let record = self.record_variable(statement, consume);
+        let record = self.record_variable(consume);
         let body = self.open_program(Purpose::Body);
         self.builder().record = record;
         if let Some(slot) = record {
@@ -195,16 +195,8 @@ impl Lowering {
         }
     }
 
-    fn record_variable(&mut self, statement: &Statement, consume: &Consume) -> Option<usize> {
-        let Some(path) = &consume.into else {
-            self.hinted(
-                "E_BIND",
-                statement.keyword,
-                "CONSUME without INTO",
-                "Declare a variable of type object and write INTO @variable.",
-            );
-            return None;
-        };
+    fn record_variable(&mut self, consume: &Consume) -> Option<usize> {
+        let path = consume.into.as_ref()?;
         let target = self.target(path)?;
         if target.declared != Type::Object {
             let message = format!(

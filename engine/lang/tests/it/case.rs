@@ -8,10 +8,20 @@
 //! E_PARSE 1:10-1:10 expected an expression, found the end of the script
 //! ```
 //!
-//! The section `script` is the input, the others are expected. No script has a line that begins with `==`.
+//! The sections of [`INPUTS`] are given, the others are expected. No script has a line that begins with `==`.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+/// The sections that are given.
+pub const INPUTS: &[&str] = &[
+    "script",
+    "facts",
+    "records",
+    "answers",
+    "parameters",
+    "environment",
+];
 
 /// A case as it stands in its file.
 pub struct Case {
@@ -44,7 +54,7 @@ impl Case {
         self.sections
             .iter()
             .map(|(name, _)| &**name)
-            .filter(|name| *name != "script")
+            .filter(|name| !INPUTS.contains(name))
     }
 
     /// The text of a section, without its last line break.

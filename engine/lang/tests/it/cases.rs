@@ -6,9 +6,15 @@ use dajet_core::span::position;
 use dajet_core::{Diagnostic, Span};
 
 use crate::case::{Case, files};
+use crate::trace::trace;
 
-/// The sections that can be expected, and what makes them from a script.
-const SECTIONS: &[(&str, fn(&str) -> String)] = &[("syntax", syntax)];
+/// The sections that can be expected, and what makes them from a case.
+const SECTIONS: &[(&str, fn(&Case) -> String)] = &[
+    ("syntax", syntax),
+    ("diagnostics", diagnostics),
+    ("plan", plan),
+    ("trace", trace),
+];
 
 #[test]
 fn every_case_gives_what_it_says() {
@@ -33,10 +39,8 @@ fn every_case_gives_what_it_says() {
 }
 
 fn run(case: &mut Case, update: bool) -> Result<(), String> {
-    let script = case
-        .section("script")
-        .ok_or("there is no section \"script\"")?
-        .to_owned();
+    case.section("script")
+        .ok_or("there is no section \"script\"")?;
     let mut expected: Vec<String> = case.expected().map(str::to_owned).collect();
     if expected.is_empty() {
         expected.push("syntax".to_owned());
@@ -46,7 +50,7 @@ fn run(case: &mut Case, update: bool) -> Result<(), String> {
             .iter()
             .find(|(known, _)| *known == name)
             .ok_or_else(|| format!("there is no section \"{name}\""))?;
-        let actual = make(&script);
+        let actual = make(case);
         if update {
             case.set(&name, &actual);
         } else if case.section(&name) != Some(&actual) {
@@ -64,12 +68,29 @@ fn run(case: &mut Case, update: bool) -> Result<(), String> {
 }
 
 /// What the parser alone has to say.
-fn syntax(script: &str) -> String {
+fn syntax(case: &Case) -> String {
+    let script = case.section("script").unwrap_or_default();
     show(script, &dajet_lang::parse(script).1)
 }
 
+/// What the compiler has to say: the parser's and the static mistakes together.
+fn diagnostics(case: &Case) -> String {
+    let script = case.section("script").unwrap_or_default();
+    show(script, &dajet_lang::compile(script).1)
+}
+
+/// The actor graph.
+fn plan(case: &Case) -> String {
+    let script = case.section("script").unwrap_or_default();
+    let (plan, diagnostics) = dajet_lang::compile(script);
+    plan.map_or_else(
+        || show(script, &diagnostics),
+        |plan| plan.explain().trim_end().to_owned(),
+    )
+}
+
 /// One line for each: `CODE line:column-line:column message / hint`, its labels indented below.
-fn show(script: &str, diagnostics: &[Diagnostic]) -> String {
+pub fn show(script: &str, diagnostics: &[Diagnostic]) -> String {
     let mut lines = Vec::new();
     for diagnostic in diagnostics {
         check_style(diagnostic);
@@ -94,7 +115,7 @@ fn show(script: &str, diagnostics: &[Diagnostic]) -> String {
     lines.join("\n")
 }
 
-fn place(script: &str, span: Span) -> String {
+pub fn place(script: &str, span: Span) -> String {
     let (start, end) = (position(script, span.start), position(script, span.end));
     format!(
         "{}:{}-{}:{}",

@@ -2,4 +2,7 @@
 
 mod case;
 mod cases;
+mod show;
 mod speed;
+mod trace;
+mod world;

@@ -18,7 +18,8 @@ END";
 const PRODUCE: &str = "PRODUCE 'kafka' WITH BootstrapServers = 'localhost'
   SELECT Key = @me, Value = @m.Тело, Topic = @m.Тип";
 
-const INSERT: &str = "INSERT Входящие SELECT Номер = @m.Номер, Тип = @m.Тип, Тело = @m.Тело, Узел = @me";
+const INSERT: &str =
+    "INSERT Входящие SELECT Номер = @m.Номер, Тип = @m.Тип, Тело = @m.Тело, Узел = @me";
 
 fn schema() -> Schema {
     let column = |name: &str, data_type| Column {
@@ -44,14 +45,20 @@ fn schema() -> Schema {
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
     });
-    Schema { tables: vec![("Входящие".into(), Some(table))], suggestions: Vec::new() }
+    Schema {
+        tables: vec![("Входящие".into(), Some(table))],
+        suggestions: Vec::new(),
+    }
 }
 
 fn measure(name: &str, body: &str) {
     let (plan, diagnostics) = compile(&SCRIPT.replace("BODY", body));
     let plan = Arc::new(plan.unwrap_or_else(|| panic!("{diagnostics:?}")));
     let now = jiff::civil::DateTime::constant(2024, 1, 1, 0, 0, 0, 0);
-    let clock = Clock { local: now, utc: now };
+    let clock = Clock {
+        local: now,
+        utc: now,
+    };
     let spec = MachineSpec {
         program: plan.root(),
         plan,
@@ -60,10 +67,23 @@ fn measure(name: &str, body: &str) {
         environment: Arc::default(),
         seed: 1,
     };
-    let step = Machine::new(spec.clone()).resume(Resume::Start(clock)).unwrap();
-    let Step::Run(Run::Pipeline { pipeline, variables, .. }) = step else { panic!("{step:?}") };
+    let step = Machine::new(spec.clone())
+        .resume(Resume::Start(clock))
+        .unwrap();
+    let Step::Run(Run::Pipeline {
+        pipeline,
+        variables,
+        ..
+    }) = step
+    else {
+        panic!("{step:?}")
+    };
     let program = spec.plan.pipeline(pipeline).body;
-    let mut machine = Machine::new(MachineSpec { program, variables, ..spec });
+    let mut machine = Machine::new(MachineSpec {
+        program,
+        variables,
+        ..spec
+    });
     let text = |text: String| Value::text(text);
     let (batches, size) = (200_usize, 1000_usize);
     let mut emitted = 0;
@@ -71,7 +91,13 @@ fn measure(name: &str, body: &str) {
     for batch in 0..batches {
         let shape = Shape::new(["Номер", "Тип", "Тело"]);
         let body = text("x".repeat(350));
-        let row = |n: usize| vec![Value::Integer(n as i64), text(format!("тип-{}", n % 2)), body.clone()];
+        let row = |n: usize| {
+            vec![
+                Value::Integer(n as i64),
+                text(format!("тип-{}", n % 2)),
+                body.clone(),
+            ]
+        };
         let records: Vec<Record> = (0..size).map(|n| row(batch * size + n)).collect();
         let mut output = Vec::with_capacity(size);
         let start = Instant::now();
@@ -102,5 +128,8 @@ fn measure(name: &str, body: &str) {
 fn speed_of_bodies() {
     measure("PRODUCE", PRODUCE);
     measure("INSERT", INSERT);
-    measure("IF and PRODUCE", &format!("IF @m.Тип = 'тип-1' OR @m.Номер >= 0 THEN {PRODUCE} END"));
+    measure(
+        "IF and PRODUCE",
+        &format!("IF @m.Тип = 'тип-1' OR @m.Номер >= 0 THEN {PRODUCE} END"),
+    );
 }

@@ -1,0 +1,156 @@
+//! The world of a case: tables, records and answers as text.
+//!
+//! ```text
+//! == facts
+//! РегистрСведений.Цены empty
+//!   Период datetime
+//!   Номенклатура entity(36)
+//!   Узел entity null two
+//!   Версия binary generated
+//! == records
+//! [1,"текст"]
+//! == answers
+//! [{"Код":"1"}]
+//! ```
+//!
+//! `empty`: unnamed columns get the empty value of their type. `two`: a reference in two columns.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use dajet_core::schema::{Column, ColumnRole, Defaults, PhysicalColumn, Table};
+use dajet_core::{Answer, DataType, Record, Schema, Shape, TableKey, Value};
+
+/// Tables, records and answers.
+#[derive(Default)]
+pub struct World {
+    tables: Vec<Arc<Table>>,
+    pub records: VecDeque<Record>,
+    answers: VecDeque<Value>,
+}
+
+impl World {
+    /// Reads the sections.
+    pub fn read(facts: &str, records: &str, answers: &str) -> Self {
+        let mut tables: Vec<Table> = Vec::new();
+        for line in facts.lines().filter(|line| !line.trim().is_empty()) {
+            match (line.strip_prefix("  "), tables.last_mut()) {
+                (Some(column), Some(table)) => table.columns.push(read_column(column)),
+                _ => tables.push(read_table(line)),
+            }
+        }
+        let value = |line: &str| Value::from_json(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let record = |line: &str| match value(line) {
+            Value::Array(items) => items,
+            other => vec![other],
+        };
+        Self {
+            tables: tables.into_iter().map(Arc::new).collect(),
+            records: records.lines().map(record).collect(),
+            answers: answers.lines().map(value).collect(),
+        }
+    }
+
+    /// What the catalog says about these names.
+    pub fn schema(&self, names: &[Arc<str>]) -> Schema {
+        let find = |name: &Arc<str>| {
+            let known = dajet_core::schema::find(&self.tables, name, |table| &table.name);
+            (Arc::clone(name), known.cloned())
+        };
+        let suggestions = self
+            .tables
+            .iter()
+            .map(|table| Arc::clone(&table.name))
+            .collect();
+        Schema {
+            tables: names.iter().map(find).collect(),
+            suggestions,
+        }
+    }
+
+    /// The next answer: an array of objects.
+    pub fn answer(&mut self) -> Answer {
+        let Some(Value::Array(items)) = self.answers.pop_front() else {
+            return Answer::default();
+        };
+        let mut shape = Arc::default();
+        let mut rows = Vec::new();
+        for item in items {
+            let Value::Object(object) = item else {
+                panic!("an answer is an array of objects")
+            };
+            shape = Shape::new(object.members.iter().map(|(name, _)| Arc::clone(name)));
+            rows.push(object.members.into_iter().map(|(_, value)| value).collect());
+        }
+        Answer {
+            shape,
+            groups: vec![rows],
+        }
+    }
+}
+
+fn read_table(line: &str) -> Table {
+    let (name, defaults) = match line.trim().strip_suffix(" empty") {
+        Some(name) => (name, Defaults::EmptyValue),
+        None => (line.trim(), Defaults::Database),
+    };
+    Table {
+        name: name.into(),
+        physical: name.split('.').map(Arc::from).collect(),
+        columns: Vec::new(),
+        key: TableKey::RowAddress,
+        defaults,
+    }
+}
+
+fn read_column(line: &str) -> Column {
+    let mut words = line.split_whitespace();
+    let name = words.next().expect("a column has a name");
+    let type_name = words.next().expect("a column has a type");
+    let flags: Vec<&str> = words.collect();
+    let code = type_name
+        .strip_prefix("entity(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let data_type = match (type_name, code) {
+        ("boolean", _) => DataType::Boolean,
+        ("integer", _) => DataType::Integer,
+        ("decimal", _) => DataType::Decimal,
+        ("datetime", _) => DataType::DateTime,
+        ("string", _) => DataType::Text,
+        ("binary", _) => DataType::Binary,
+        ("uuid", _) => DataType::Uuid,
+        ("union", _) => DataType::Union,
+        ("entity", _) => DataType::Entity(0),
+        (_, Some(code)) => DataType::Entity(code.parse().expect("a type code is a number")),
+        (other, _) => panic!("unknown type {other}"),
+    };
+    let part = |suffix: &str, role| PhysicalColumn {
+        name: format!("{name}{suffix}").into(),
+        role,
+        type_name: "?".into(),
+        nullable: flags.contains(&"null"),
+        generated: flags.contains(&"generated"),
+    };
+    let parts = match data_type {
+        DataType::Union => vec![
+            part("_TYPE", ColumnRole::Tag),
+            part("_N", ColumnRole::Number),
+            part("_S", ColumnRole::Text),
+            part("_RTRef", ColumnRole::TypeCode),
+            part("_RRRef", ColumnRole::Reference),
+        ],
+        DataType::Entity(_) if flags.contains(&"two") => {
+            vec![
+                part("_TRef", ColumnRole::TypeCode),
+                part("_RRef", ColumnRole::Reference),
+            ]
+        }
+        DataType::Entity(_) => vec![part("_RRef", ColumnRole::Reference)],
+        _ => vec![part("", ColumnRole::Value)],
+    };
+    Column {
+        name: name.into(),
+        data_type,
+        parts,
+    }
+}
