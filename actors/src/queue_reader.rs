@@ -32,17 +32,17 @@ impl QueueReader {
         next: Next<ReadBatch>,
     ) -> Self {
         let batch = generation.first();
-        let mood = Mood {
-            first: true,
+        // A predecessor may hold as many batches as there are permits.
+        let unsettled = generation.permits.total();
+        let work = Work {
+            generation,
+            next,
+            batch,
+            unsettled,
             deciding: false,
         };
         Self {
-            work: Some(Work {
-                generation,
-                next,
-                batch,
-                mood,
-            }),
+            work: Some(work),
             _tombstone: tombstone,
         }
     }
@@ -62,15 +62,10 @@ struct Work {
     next: Next<ReadBatch>,
     /// Number of the batch that is read next.
     batch: u64,
-    mood: Mood,
-}
-
-/// What the next read is for.
-#[derive(Clone, Copy)]
-struct Mood {
-    /// It is the first of the generation: a predecessor may still hold rows.
-    first: bool,
-    /// It decides that the source is idle.
+    /// Reads that are still to come in earnest: sessions of the generation before, or of the process before, may hold rows of as
+    /// many batches as there are permits, and rows behind them that are read earlier would break the order.
+    unsettled: usize,
+    /// The next read decides whether the source is idle.
     deciding: bool,
 }
 
@@ -132,7 +127,8 @@ impl Work {
         })?;
         if script.bound(plan.source) {
             for warning in &bound.warnings {
-                warn!(script = %script.spec.name, code = warning.code, "{}", warning.message);
+                let place = script.place(Some(warning.span));
+                warn!(script = %script.spec.name, code = warning.code, place, "{}", warning.message);
             }
         }
         let source = service
@@ -169,7 +165,10 @@ impl Work {
     async fn read_on(&mut self, opened: &mut Opened) -> Result<(), Failed> {
         let generation = self.generation.clone();
         loop {
-            let alone = generation.permits.in_flight() == 0;
+            let earnest = self.unsettled > 0 || self.deciding || opened.strict;
+            if earnest && !self.alone().await {
+                return Ok(());
+            }
             let permit = tokio::select! {
                 biased;
                 () = generation.stop.cancelled() => return Ok(()),
@@ -179,19 +178,16 @@ impl Work {
             if opened.feeds_back {
                 self.evaluate(opened)?;
             }
-            let wait_for_locked = self.mood.first || self.mood.deciding || opened.strict;
             let bytes = generation.script.spec.settings.batch_bytes;
             let limit = Limit {
                 bytes,
-                wait_for_locked,
+                wait_for_locked: earnest,
             };
             let Some(read) = self.read(opened, limit).await? else {
                 return Ok(());
             };
-            self.mood = Mood {
-                first: false,
-                deciding: false,
-            };
+            self.unsettled = self.unsettled.saturating_sub(1);
+            self.deciding = false;
             let follows = match read {
                 Read::Batch {
                     records,
@@ -210,9 +206,7 @@ impl Work {
                     }))
                     .await
                 }
-                Read::Empty { complete } => {
-                    self.rest(permit, wait_for_locked && alone, complete).await
-                }
+                Read::Empty { complete } => self.rest(permit, earnest, complete).await,
             };
             if matches!(follows, Follows::End) {
                 return Ok(());
@@ -262,30 +256,38 @@ impl Work {
         }
     }
 
-    /// Nothing was there to read. The source is idle if a read that waited for locked rows skipped nothing while no batch was in
-    /// flight, for a batch that fails comes back.
-    async fn rest(&mut self, permit: Permit, in_earnest: bool, complete: bool) -> Follows {
+    /// Nothing was there to read. The source is idle if a read in earnest skipped nothing.
+    async fn rest(&mut self, permit: Permit, earnest: bool, complete: bool) -> Follows {
         drop(permit);
+        let idle = earnest && complete;
         let generation = &*self.generation;
         generation.progress.show(Doing::Idle);
-        let settings = &generation.script.spec.settings;
-        if settings.until_idle {
-            if in_earnest && complete {
-                generation.idle();
-                return Follows::End;
-            }
-            self.mood.deciding = true;
-            tokio::select! {
-                biased;
-                () = generation.stop.cancelled() => {}
-                () = generation.interrupted() => {}
-                () = generation.permits.all_back() => {}
-            }
+        if idle {
+            self.unsettled = 0;
         }
-        if !settings.until_idle || in_earnest {
+        let settings = &generation.script.spec.settings;
+        if settings.until_idle && idle {
+            generation.idle();
+            return Follows::End;
+        }
+        if settings.until_idle && !earnest {
+            self.deciding = true;
+        } else {
             generation.pause(settings.idle_delay).await;
         }
         Follows::Read
+    }
+
+    /// Waits until nothing is in flight: a read that waits for locked rows must not wait for our own, and a batch that fails comes
+    /// back. False if the generation ends before.
+    async fn alone(&self) -> bool {
+        let generation = &*self.generation;
+        tokio::select! {
+            biased;
+            () = generation.stop.cancelled() => false,
+            () = generation.interrupted() => false,
+            () = generation.permits.all_back() => true,
+        }
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
     let ended = ran.unwrap_or_else(|_| Err(PipelineError::Panic { actor: "script" }.into()));
     let outcome = match ended {
         Ok(ProgramEnd::Stopped) => Outcome::Stopped,
-        Ok(_) if tokens.stop.is_cancelled() => Outcome::Stopped,
+        Ok(_) if tokens.stop.is_cancelled() || tokens.kill.is_cancelled() => Outcome::Stopped,
         Ok(ProgramEnd::Done(returned) | ProgramEnd::Left(returned)) => Outcome::Ended { returned },
         Err(Failure {
             error,
@@ -254,7 +254,7 @@ impl Script {
     }
 
     /// Line and column of a place in the script.
-    fn place(&self, span: Option<Span>) -> Option<String> {
+    pub(crate) fn place(&self, span: Option<Span>) -> Option<String> {
         span.map(|span| {
             let place = position(self.spec.plan.text(), span.start);
             format!("{}:{}", place.line, place.column)

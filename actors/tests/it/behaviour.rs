@@ -189,8 +189,9 @@ fn gives_the_batch_back_when_the_grace_period_is_over() {
         scene.settings.until_idle = false;
         scene.settings.stop_grace = Duration::from_secs(3);
         let stop = CancellationToken::new();
-        // Each SLEEP is woken by the stop, so that the machine is what takes its time here.
-        let text = scene.drain(&format!("WHILE 1 = 1 SET @m.Тело = 'x' END\n{PRODUCE}"), "");
+        let stall = Fault::Stall(Duration::from_secs(1_000));
+        scene.world.fail_next(Operation::Acknowledge, stall);
+        let text = scene.drain(PRODUCE, "");
         let started = Instant::now();
         let stopping = async {
             sleep(Duration::from_secs(1)).await;

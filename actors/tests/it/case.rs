@@ -96,10 +96,10 @@ impl Case {
     pub fn draw(seed: u64) -> Self {
         let mut random = Random(seed);
         let shape = SHAPES[random.below(SHAPES.len() as u64) as usize];
-        let top = random.between(1, 12) as usize;
-        let rows = random.between(5, 60) as i64;
+        let top = random.between(1, 9) as usize;
+        let rows = random.between(5, 90) as i64;
         let rows_at_start = if random.chance(50) { rows } else { rows / 2 };
-        let hostile = random.between(0, 60);
+        let hostile = random.between(0, 150);
         let chances = Chances {
             refuse: random.below(hostile + 1),
             panic: random.below(hostile / 2 + 1),
@@ -108,7 +108,8 @@ impl Case {
         let delay_max = Duration::from_millis(random.between(1, 400));
         let actions = (0..random.below(4))
             .map(|_| {
-                let after = Duration::from_millis(random.between(1, 8_000));
+                let most = if random.chance(60) { 150 } else { 8_000 };
+                let after = Duration::from_millis(random.between(1, most));
                 if random.chance(50) {
                     Action::Stop(after)
                 } else {

@@ -152,27 +152,36 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
+/// Runs a case twice: no invariant is broken, and both runs go the same way.
+fn check(seed: u64, verbose: bool) {
+    let case = Case::draw(seed);
+    let report = simulate(&case, None);
+    if verbose || !report.violations.is_empty() {
+        println!("{case:#?}\n{}", report.trace.join("\n"));
+    }
+    assert_eq!(report.violations, [""; 0], "DAJET_TEST_SEED={seed}");
+    let again = simulate(&case, None);
+    let differs = report.trace.iter().zip(&again.trace).find(|(a, b)| a != b);
+    assert_eq!(
+        differs, None,
+        "the same seed went another way: DAJET_TEST_SEED={seed}"
+    );
+    assert_eq!(
+        report.trace.len(),
+        again.trace.len(),
+        "DAJET_TEST_SEED={seed}"
+    );
+}
+
 #[test]
 fn invariants_hold_whatever_goes_wrong() {
     let seeds = seeds();
     let verbose = seeds.end - seeds.start == 1;
-    for seed in seeds {
-        let case = Case::draw(seed);
-        let report = simulate(&case, None);
-        if verbose || !report.violations.is_empty() {
-            println!("{case:#?}\n{}", report.trace.join("\n"));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let seeds = seeds.clone().skip(thread).step_by(threads);
+            scope.spawn(move || seeds.for_each(|seed| check(seed, verbose)));
         }
-        assert_eq!(report.violations, [""; 0], "DAJET_TEST_SEED={seed}");
-        let again = simulate(&case, None);
-        let differs = report.trace.iter().zip(&again.trace).find(|(a, b)| a != b);
-        assert_eq!(
-            differs, None,
-            "the same seed went another way: DAJET_TEST_SEED={seed}"
-        );
-        assert_eq!(
-            report.trace.len(),
-            again.trace.len(),
-            "DAJET_TEST_SEED={seed}"
-        );
-    }
+    });
 }

@@ -27,8 +27,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Limit {
     /// Most bytes of all the records ([`Records::size`]); a source asks for fewer rows when their mean size would pass it.
     pub bytes: usize,
-    /// Wait for rows that other sessions have locked instead of skipping them: set for the first read of every generation,
-    /// and for the reads that decide that a source is idle.
+    /// Wait for rows that other sessions have locked instead of skipping them: set for the first reads of every generation, as
+    /// many as there are permits (so many batches may a predecessor still hold), and for those that decide that a source is
+    /// idle. No claim of this source is open then.
     pub wait_for_locked: bool,
 }
 

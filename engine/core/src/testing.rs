@@ -206,6 +206,10 @@ impl World {
         match fault {
             Fault::None => Ok(false),
             Fault::LoseReply => Ok(true),
+            Fault::Stall(pause) => {
+                self.sleep(pause).await;
+                Ok(false)
+            }
             Fault::Refuse(class) => Err(SystemError::new(
                 class,
                 "E_DB",

@@ -16,8 +16,8 @@ use super::state::{Attempt, Event, Reading, not_supported};
 use super::{World, lost};
 
 /// How often a reader looks whether a row is still locked, and how often it looks at most.
-const LOCK_POLL: Duration = Duration::from_millis(1);
-const LOCK_POLLS_MAX: u32 = 60_000;
+const LOCK_POLL: Duration = Duration::from_millis(5);
+const LOCK_POLLS_MAX: u32 = 12_000;
 
 pub(super) fn open(address: &Address) -> Result<Arc<dyn Service>, SystemError> {
     let (world, name) = World::find(address)?;

@@ -39,6 +39,8 @@ pub enum Fault {
     Panic,
     /// The operation has its effect, and its caller sees a failure.
     LoseReply,
+    /// The operation takes so long. Never drawn.
+    Stall(Duration),
 }
 
 /// How often things go wrong, of a thousand operations.
