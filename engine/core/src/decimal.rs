@@ -105,7 +105,7 @@ impl Decimal {
     ///
     /// # Errors
     /// The integer part needs more than 38 digits.
-    pub fn add(self, other: Self) -> Result<Self, ArithmeticError> {
+    pub fn checked_add(self, other: Self) -> Result<Self, ArithmeticError> {
         let scale = self.scale.max(other.scale);
         let (a, b) = (self.widened(scale), other.widened(scale));
         let (a_negative, b_negative) = (self.mantissa < 0, other.mantissa < 0);
@@ -122,15 +122,15 @@ impl Decimal {
     ///
     /// # Errors
     /// The integer part needs more than 38 digits.
-    pub fn subtract(self, other: Self) -> Result<Self, ArithmeticError> {
-        self.add(other.negate())
+    pub fn checked_subtract(self, other: Self) -> Result<Self, ArithmeticError> {
+        self.checked_add(other.negate())
     }
 
     /// Multiplies; the scale is the sum of both.
     ///
     /// # Errors
     /// The integer part needs more than 38 digits.
-    pub fn multiply(self, other: Self) -> Result<Self, ArithmeticError> {
+    pub fn checked_multiply(self, other: Self) -> Result<Self, ArithmeticError> {
         let negative = (self.mantissa < 0) != (other.mantissa < 0);
         let product = Wide::product(self.mantissa.unsigned_abs(), other.mantissa.unsigned_abs());
         product.fit(negative, self.scale + other.scale)
@@ -141,7 +141,7 @@ impl Decimal {
     ///
     /// # Errors
     /// Division by zero; or the integer part needs more than 38 digits.
-    pub fn divide(self, other: Self) -> Result<Self, ArithmeticError> {
+    pub fn checked_divide(self, other: Self) -> Result<Self, ArithmeticError> {
         if other.mantissa == 0 {
             return Err(ArithmeticError::DivisionByZero);
         }
@@ -175,7 +175,7 @@ impl Decimal {
     ///
     /// # Errors
     /// Division by zero.
-    pub fn remainder(self, other: Self) -> Result<Self, ArithmeticError> {
+    pub fn checked_remainder(self, other: Self) -> Result<Self, ArithmeticError> {
         if other.mantissa == 0 {
             return Err(ArithmeticError::DivisionByZero);
         }
@@ -236,7 +236,7 @@ impl Decimal {
     }
 
     /// Cuts trailing zeros, down to `scale` digits behind the point.
-    fn trimmed(mut self, scale: u8) -> Self {
+    pub fn trimmed(mut self, scale: u8) -> Self {
         while self.scale > scale && self.mantissa % 10 == 0 {
             self.mantissa /= 10;
             self.scale -= 1;
@@ -537,51 +537,84 @@ mod tests {
 
     #[test]
     fn adds_and_subtracts_to_the_larger_scale() {
-        assert_eq!(d("1234").add(d("12.34")).unwrap().to_string(), "1246.34");
-        assert_eq!(d("1.5").subtract(d("2.25")).unwrap().to_string(), "-0.75");
-        assert_eq!(d("-1").add(d("1.00")).unwrap().to_string(), "0.00");
+        assert_eq!(
+            d("1234").checked_add(d("12.34")).unwrap().to_string(),
+            "1246.34"
+        );
+        assert_eq!(
+            d("1.5").checked_subtract(d("2.25")).unwrap().to_string(),
+            "-0.75"
+        );
+        assert_eq!(d("-1").checked_add(d("1.00")).unwrap().to_string(), "0.00");
         let long = d("99999999999999999999999999999999999999");
-        assert_eq!(long.add(d("1")), Err(ArithmeticError::Range));
-        assert_eq!(long.add(d("0.4")).unwrap(), long);
+        assert_eq!(long.checked_add(d("1")), Err(ArithmeticError::Range));
+        assert_eq!(long.checked_add(d("0.4")).unwrap(), long);
     }
 
     #[test]
     fn multiplies_to_the_sum_of_scales() {
-        assert_eq!(d("1.25").multiply(d("-0.4")).unwrap().to_string(), "-0.500");
+        assert_eq!(
+            d("1.25").checked_multiply(d("-0.4")).unwrap().to_string(),
+            "-0.500"
+        );
         let long = d("1234567890123456789.123456789012345678");
-        let product = long.multiply(long).unwrap();
+        let product = long.checked_multiply(long).unwrap();
         assert_eq!(
             product.to_string(),
             "1524157875323883675323883573814967253.8"
         );
-        assert_eq!(product.multiply(product), Err(ArithmeticError::Range));
+        assert_eq!(
+            product.checked_multiply(product),
+            Err(ArithmeticError::Range)
+        );
     }
 
     #[test]
     fn divides_half_away_from_zero_to_six_digits() {
-        assert_eq!(d("1").divide(d("3.0")).unwrap().to_string(), "0.333333");
-        assert_eq!(d("2.00").divide(d("3")).unwrap().to_string(), "0.666667");
-        assert_eq!(d("-2").divide(d("3.0")).unwrap().to_string(), "-0.666667");
-        assert_eq!(d("1.00").divide(d("4")).unwrap().to_string(), "0.25");
-        assert_eq!(d("1.00").divide(d("2")).unwrap().to_string(), "0.50");
         assert_eq!(
-            d("1").divide(d("0.0")),
+            d("1").checked_divide(d("3.0")).unwrap().to_string(),
+            "0.333333"
+        );
+        assert_eq!(
+            d("2.00").checked_divide(d("3")).unwrap().to_string(),
+            "0.666667"
+        );
+        assert_eq!(
+            d("-2").checked_divide(d("3.0")).unwrap().to_string(),
+            "-0.666667"
+        );
+        assert_eq!(
+            d("1.00").checked_divide(d("4")).unwrap().to_string(),
+            "0.25"
+        );
+        assert_eq!(
+            d("1.00").checked_divide(d("2")).unwrap().to_string(),
+            "0.50"
+        );
+        assert_eq!(
+            d("1").checked_divide(d("0.0")),
             Err(ArithmeticError::DivisionByZero)
         );
         let long = d("99999999999999999999999999999999999999");
-        assert_eq!(long.divide(d("0.1")), Err(ArithmeticError::Range));
+        assert_eq!(long.checked_divide(d("0.1")), Err(ArithmeticError::Range));
         assert_eq!(
-            long.divide(d("7.0")).unwrap().to_string(),
+            long.checked_divide(d("7.0")).unwrap().to_string(),
             "14285714285714285714285714285714285714"
         );
     }
 
     #[test]
     fn remainder_has_the_sign_of_the_dividend() {
-        assert_eq!(d("7.5").remainder(d("2")).unwrap().to_string(), "1.5");
-        assert_eq!(d("-7").remainder(d("2.5")).unwrap().to_string(), "-2.0");
+        assert_eq!(
+            d("7.5").checked_remainder(d("2")).unwrap().to_string(),
+            "1.5"
+        );
+        assert_eq!(
+            d("-7").checked_remainder(d("2.5")).unwrap().to_string(),
+            "-2.0"
+        );
         let long = d("99999999999999999999999999999999999999");
-        assert_eq!(long.remainder(d("0.7")).unwrap().to_string(), "0.3");
+        assert_eq!(long.checked_remainder(d("0.7")).unwrap().to_string(), "0.3");
     }
 
     #[test]

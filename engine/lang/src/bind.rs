@@ -13,8 +13,8 @@ use dajet_core::{DataType, Diagnostic, Record, Schema, Span, Table, Value};
 use crate::ast::Name;
 use crate::machine::convert::adapt;
 use crate::names::{self, ExprKind, last_part};
-use crate::plan::{Detail, Plan, StatementId, StatementPlan};
-use crate::program;
+use crate::plan::{Detail, Plan, StatementId, StatementPlan, Variable};
+use crate::program::{self, Type};
 
 /// A bound statement.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub fn bind(
         let message = "a PRODUCE has no columns to bind";
         return Err(vec![Diagnostic::error("E_FAULT", statement.span, message)]);
     };
-    let mut binder = Binder::new(statement, schema);
+    let mut binder = Binder::new(statement, &plan.variables, schema);
     let body = match names {
         names::Body::Select(select) => binder.select(select).map(Body::Select),
         names::Body::Insert(insert) => binder.insert(insert).map(Body::Insert),
@@ -92,6 +92,20 @@ pub fn bind(
     }
 }
 
+/// The type that a database has for a declared one.
+fn data_type(declared: Type) -> Option<DataType> {
+    Some(match declared {
+        Type::Boolean => DataType::Boolean,
+        Type::Integer => DataType::Integer,
+        Type::Number | Type::Decimal => DataType::Decimal,
+        Type::DateTime => DataType::DateTime,
+        Type::String => DataType::Text,
+        Type::Binary => DataType::Binary,
+        Type::Uuid => DataType::Uuid,
+        Type::Entity | Type::Union | Type::Object | Type::Array => return None,
+    })
+}
+
 /// A table in FROM.
 #[derive(Clone)]
 struct Source {
@@ -102,6 +116,7 @@ struct Source {
 /// The state of one binding.
 struct Binder<'a> {
     plan: &'a StatementPlan,
+    variables: &'a [Variable],
     schema: &'a Schema,
     source: Option<Source>,
     adaptations: Vec<Adaptation>,
@@ -111,9 +126,10 @@ struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    fn new(plan: &'a StatementPlan, schema: &'a Schema) -> Self {
+    fn new(plan: &'a StatementPlan, variables: &'a [Variable], schema: &'a Schema) -> Self {
         Self {
             plan,
+            variables,
             schema,
             source: None,
             adaptations: vec![Adaptation::default(); plan.parameters.len()],
@@ -226,7 +242,7 @@ impl<'a> Binder<'a> {
                 names::Column::Named { name, expr } => {
                     let data_type = self.type_of(expr);
                     let (span, name) = (name.span, Arc::clone(&name.text));
-                    let expr = self.expr(expr, None);
+                    let expr = self.expr(expr, data_type);
                     self.push_output(
                         &mut outputs,
                         span,
@@ -275,7 +291,7 @@ impl<'a> Binder<'a> {
         adaptation.data_type = adaptation.data_type.or(data_type);
         query::Expr::Parameter {
             index,
-            data_type,
+            data_type: data_type.or(adaptation.data_type),
             part,
         }
     }
@@ -302,8 +318,14 @@ impl<'a> Binder<'a> {
     fn type_of_parameter(&self, index: usize) -> Option<DataType> {
         match &self.plan.parameters[index].kind {
             program::ExprKind::Constant(Value::Text(_)) => Some(DataType::Text),
-            program::ExprKind::Call(function, _) if function.text => Some(DataType::Text),
             program::ExprKind::Binary { text: true, .. } => Some(DataType::Text),
+            program::ExprKind::Slot(slot) => data_type(self.variables[*slot].declared),
+            program::ExprKind::Cast(_, target) => data_type(target.to),
+            program::ExprKind::Call(function, _) => match function.name {
+                "NOW" | "UTC" => Some(DataType::DateTime),
+                "NEWUUID" | "UUIDOF" => Some(DataType::Uuid),
+                _ => function.text.then_some(DataType::Text),
+            },
             _ => None,
         }
     }

@@ -75,8 +75,10 @@ impl Binder<'_> {
             }
             ExprKind::InList(operand, list, negated) => self.in_list(operand, list, *negated),
             ExprKind::Case(branches, otherwise) => {
+                let wanted = wanted.or_else(|| self.type_of(expr));
                 let bind = |(condition, value): &(Expr, Expr)| {
-                    (self.condition(condition), self.expr(value, wanted))
+                    let value = self.expr(value, wanted);
+                    (self.condition(condition), value)
                 };
                 let branches = branches.iter().map(bind).collect();
                 let otherwise = otherwise.as_ref().map(|e| Box::new(self.expr(e, wanted)));
@@ -109,7 +111,11 @@ impl Binder<'_> {
             | Binary::GreaterOrEqual => return self.comparison(op, a, b),
             Binary::Like | Binary::NotLike => (op, text, text),
             Binary::Add if type_a == text || type_b == text => (Binary::Concat, text, text),
-            _ => (op, type_b.or(wanted), type_a.or(wanted)),
+            _ => (
+                op,
+                type_a.or(type_b).or(wanted),
+                type_b.or(type_a).or(wanted),
+            ),
         };
         let sides = (self.expr(a, want_a), self.expr(b, want_b));
         query::Expr::Binary(op, Box::new(sides.0), Box::new(sides.1))

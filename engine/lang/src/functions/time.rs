@@ -70,7 +70,7 @@ fn show(
         .subsec_nanosecond(0)
         .build()
         .map_err(|e| Failure::of_type(e.to_string()))?;
-    let shifted = shift_seconds(second, count.multiply(Decimal::from(unit))?);
+    let shifted = shift_seconds(second, count.checked_multiply(Decimal::from(unit))?);
     let shifted = shifted.ok_or_else(|| Failure::new("E_RANGE", "the date leaves the calendar"))?;
     Ok(Datum::Scalar(Value::DateTime(shifted)))
 }

@@ -289,9 +289,9 @@ pub(crate) fn seconds_of(at: DateTime) -> i64 {
 /// `at` and so many seconds, if the calendar has it.
 pub(crate) fn shift_seconds(at: DateTime, seconds: Decimal) -> Option<DateTime> {
     let whole = seconds.truncate()?;
-    let fraction = seconds.subtract(Decimal::from(whole)).ok()?;
+    let fraction = seconds.checked_subtract(Decimal::from(whole)).ok()?;
     let nanoseconds = fraction
-        .multiply(Decimal::from(1_000_000_000))
+        .checked_multiply(Decimal::from(1_000_000_000))
         .ok()?
         .truncate()?;
     let duration = jiff::SignedDuration::new(whole, i32::try_from(nanoseconds).ok()?);

@@ -111,11 +111,11 @@ fn integers(op: BinaryOp, a: i64, b: i64) -> Result<Value, Failure> {
 
 fn decimals(op: BinaryOp, a: Decimal, b: Decimal) -> Result<Value, Failure> {
     let result = match op {
-        BinaryOp::Add => a.add(b),
-        BinaryOp::Subtract => a.subtract(b),
-        BinaryOp::Multiply => a.multiply(b),
-        BinaryOp::Divide => a.divide(b),
-        _ => a.remainder(b),
+        BinaryOp::Add => a.checked_add(b),
+        BinaryOp::Subtract => a.checked_subtract(b),
+        BinaryOp::Multiply => a.checked_multiply(b),
+        BinaryOp::Divide => a.checked_divide(b),
+        _ => a.checked_remainder(b),
     };
     Ok(Value::Decimal(result?))
 }
@@ -149,7 +149,7 @@ fn special(op: BinaryOp, a: &Value, b: &Value) -> Result<Value, Failure> {
                 return Ok(Value::Integer(difference.as_secs()));
             }
             let exact = Decimal::new(difference.as_nanos(), 9).ok_or_else(mismatch)?;
-            Ok(Value::Decimal(exact))
+            Ok(Value::Decimal(exact.trimmed(0)))
         }
         (BinaryOp::Add, Value::Binary(a), Value::Binary(b)) => {
             let mut joined = BytesMut::with_capacity(a.len() + b.len());

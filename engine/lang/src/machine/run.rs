@@ -719,7 +719,7 @@ fn duration(seconds: &Datum) -> Result<Duration, Failure> {
             .map(Duration::from_secs)
             .map_err(|_| refused()),
         Datum::Scalar(Value::Decimal(seconds)) => {
-            let scaled = seconds.multiply(dajet_core::Decimal::from(1_000_000_000))?;
+            let scaled = seconds.checked_multiply(dajet_core::Decimal::from(1_000_000_000))?;
             let nanoseconds = scaled.truncate().and_then(|n| u64::try_from(n).ok());
             nanoseconds.map(Duration::from_nanos).ok_or_else(refused)
         }
