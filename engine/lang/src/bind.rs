@@ -73,7 +73,7 @@ pub fn bind(
         return Err(vec![Diagnostic::error("E_FAULT", statement.span, message)]);
     };
     let mut binder = Binder::new(statement, &plan.variables, schema);
-    let body = match names {
+    let body = match &**names {
         names::Body::Select(select) => binder.select(select).map(Body::Select),
         names::Body::Insert(insert) => binder.insert(insert).map(Body::Insert),
         names::Body::Drain(drain) => binder.drain(drain).map(Body::Drain),

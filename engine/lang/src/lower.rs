@@ -3,6 +3,7 @@
 
 mod analysis;
 mod builder;
+mod database;
 mod expressions;
 mod queries;
 mod statements;
@@ -205,21 +206,7 @@ impl Lowering {
             } => {
                 self.for_loop(statement, variable, collection, max_parallel.as_ref(), body);
             }
-            StatementKind::Break => {
-                if !self.builder().emit_break() {
-                    self.error(
-                        "E_BIND",
-                        statement.keyword,
-                        "BREAK stands neither in a loop nor behind a source",
-                    );
-                }
-            }
-            StatementKind::Continue => {
-                if !self.builder().emit_continue() {
-                    let message = "CONTINUE stands neither in a loop nor behind a source";
-                    self.error("E_BIND", statement.keyword, message);
-                }
-            }
+            StatementKind::Break | StatementKind::Continue => self.signal(statement),
             StatementKind::Return(value) => {
                 let value = value.as_ref().map(|value| self.expr(value));
                 self.builder().emit(Op::Return(value));
@@ -248,6 +235,18 @@ impl Lowering {
             StatementKind::ConsumeTable(_) | StatementKind::Unsupported => {}
         }
         Flow::Continues
+    }
+
+    /// BREAK and CONTINUE.
+    fn signal(&mut self, statement: &Statement) {
+        let (word, found) = match statement.kind {
+            StatementKind::Break => ("BREAK", self.builder().emit_break()),
+            _ => ("CONTINUE", self.builder().emit_continue()),
+        };
+        if !found {
+            let message = format!("{word} stands neither in a loop nor behind a source");
+            self.error("E_BIND", statement.keyword, message);
+        }
     }
 
     fn declare(

@@ -121,7 +121,7 @@ pub struct StatementPlan {
 #[derive(Debug)]
 pub(crate) enum Detail {
     /// A database statement.
-    Names(names::Body),
+    Names(Box<names::Body>),
     /// `PRODUCE`
     Message(MessagePlan),
 }

@@ -118,14 +118,18 @@ impl StatementPlan {
     /// The tables that it reads.
     fn read(&self) -> &[std::sync::Arc<str>] {
         use crate::names::Body;
-        match (&self.detail, self.kind) {
-            (Detail::Names(Body::Insert(insert)), _) => match &insert.select.from {
+        let body = match &self.detail {
+            Detail::Names(body) => &**body,
+            Detail::Message(_) => return &[],
+        };
+        match body {
+            Body::Insert(insert) => match &insert.select.from {
                 Some(from) if from.name.text == insert.table.text => &self.tables,
                 Some(_) => &self.tables[1..],
                 None => &[],
             },
-            (_, StatementKind::Select) => &self.tables,
-            _ => &[],
+            Body::Select(_) => &self.tables,
+            Body::Drain(_) => &[],
         }
     }
 }

@@ -29,6 +29,43 @@ impl Lowering {
                     text,
                 }
             }
+            ast::ExprKind::IsNull { .. }
+            | ast::ExprKind::IsType { .. }
+            | ast::ExprKind::InList { .. }
+            | ast::ExprKind::Like { .. }
+            | ast::ExprKind::Between { .. } => self.predicate(expr),
+            ast::ExprKind::Case {
+                branches,
+                otherwise,
+            } => {
+                let branches = branches
+                    .iter()
+                    .map(|(c, v)| (self.expr(c), self.expr(v)))
+                    .collect();
+                ExprKind::Case(branches, otherwise.as_ref().map(|e| Box::new(self.expr(e))))
+            }
+            ast::ExprKind::Call { name, args, star } => self.runtime_call(name, args, *star),
+            ast::ExprKind::Cast { operand, type_name } => {
+                let operand = Box::new(self.expr(operand));
+                let to = self.type_of(type_name);
+                let target = CastTarget {
+                    to,
+                    size: type_name.size,
+                    scale: type_name.scale,
+                };
+                ExprKind::Cast(operand, target)
+            }
+            ast::ExprKind::Error => ExprKind::Constant(Value::Null),
+        };
+        Expr {
+            kind,
+            span: expr.span,
+        }
+    }
+
+    /// IS, IN, LIKE and BETWEEN.
+    fn predicate(&mut self, expr: &ast::Expr) -> ExprKind {
+        match &expr.kind {
             ast::ExprKind::IsNull { operand, negated } => {
                 ExprKind::IsNull(Box::new(self.expr(operand)), *negated)
             }
@@ -66,32 +103,7 @@ impl Lowering {
                 let parts = (self.expr(operand), self.expr(low), self.expr(high));
                 ExprKind::Between(Box::new(parts), *negated)
             }
-            ast::ExprKind::Case {
-                branches,
-                otherwise,
-            } => {
-                let branches = branches
-                    .iter()
-                    .map(|(c, v)| (self.expr(c), self.expr(v)))
-                    .collect();
-                ExprKind::Case(branches, otherwise.as_ref().map(|e| Box::new(self.expr(e))))
-            }
-            ast::ExprKind::Call { name, args, star } => self.runtime_call(name, args, *star),
-            ast::ExprKind::Cast { operand, type_name } => {
-                let operand = Box::new(self.expr(operand));
-                let to = self.type_of(type_name);
-                let target = CastTarget {
-                    to,
-                    size: type_name.size,
-                    scale: type_name.scale,
-                };
-                ExprKind::Cast(operand, target)
-            }
-            ast::ExprKind::Error => ExprKind::Constant(Value::Null),
-        };
-        Expr {
-            kind,
-            span: expr.span,
+            _ => ExprKind::Constant(Value::Null),
         }
     }
 

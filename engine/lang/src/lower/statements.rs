@@ -159,7 +159,7 @@ impl Lowering {
             called: false,
             place,
             parameters,
-            detail: Detail::Names(names::Body::Drain(drain)),
+            detail: Detail::Names(Box::new(names::Body::Drain(drain))),
         });
         let record = self.record_variable(consume);
         let body = self.open_program(Purpose::Body);
@@ -229,7 +229,7 @@ impl Lowering {
             called: true,
             place,
             parameters,
-            detail: Detail::Names(names::Body::Insert(insert)),
+            detail: Detail::Names(Box::new(names::Body::Insert(insert))),
         });
         self.builder().emit(Op::Call {
             statement: id,

@@ -69,7 +69,7 @@ fn measure(name: &str, body: &str) {
     };
     let step = Machine::new(spec.clone())
         .resume(Resume::Start(clock))
-        .unwrap();
+        .expect("the body runs");
     let Step::Run(Run::Pipeline {
         pipeline,
         variables,
@@ -103,14 +103,18 @@ fn measure(name: &str, body: &str) {
         let start = Instant::now();
         machine.begin_batch(&shape);
         for record in records {
-            let mut step = machine.resume(Resume::Record(record, clock)).unwrap();
+            let mut step = machine
+                .resume(Resume::Record(record, clock))
+                .expect("the body runs");
             loop {
                 step = match step {
                     Step::Emit(_, record) => {
                         output.push(record);
-                        machine.resume(Resume::Continue).unwrap()
+                        machine.resume(Resume::Continue).expect("the body runs")
                     }
-                    Step::Bind { .. } => machine.resume(Resume::Schema(schema())).unwrap(),
+                    Step::Bind { .. } => machine
+                        .resume(Resume::Schema(schema()))
+                        .expect("the body runs"),
                     Step::Done { .. } => break,
                     other => panic!("{other:?}"),
                 };
