@@ -313,3 +313,39 @@ impl Drop for Tombstone {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[test]
+    fn a_batch_gets_its_turn_when_its_predecessor_has_committed() {
+        let committed = Gate::new(4);
+        let turn = |batch| committed.wait(move |committed| committed + 1 >= batch);
+        assert!(turn(5).now_or_never().is_some(), "nothing is before it");
+        let mut waiting = Box::pin(turn(6));
+        assert!(
+            waiting.as_mut().now_or_never().is_none(),
+            "batch 5 is before it"
+        );
+        committed.set(5);
+        assert!(waiting.now_or_never().is_some());
+    }
+
+    #[test]
+    fn an_earlier_failure_lowers_the_horizon_and_a_later_one_does_not() {
+        let horizon = Gate::new(NOWHERE);
+        let mut killed = Box::pin(horizon.wait(|horizon| horizon <= 7));
+        assert!(killed.as_mut().now_or_never().is_none());
+        horizon.lower(8);
+        assert!(
+            killed.as_mut().now_or_never().is_none(),
+            "batch 7 goes on to its commit"
+        );
+        horizon.lower(6);
+        horizon.lower(9);
+        assert!(killed.now_or_never().is_some());
+        assert_eq!(horizon.get(), 6);
+    }
+}

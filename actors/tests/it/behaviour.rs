@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dajet_actors::{Outcome, PipelineError, Settings, State, run};
+use actix::System;
+use dajet_actors::{Arbiters, Outcome, PipelineError, Settings, State, run};
 use dajet_core::testing::{Fault, FaultPlan, Operation, World};
 use dajet_core::{ErrorClass, Value};
 use tokio::time::{Instant, sleep};
@@ -465,5 +466,29 @@ fn an_address_that_is_no_database_is_retried_with_its_reason() {
             (error.code(), error.class()),
             ("E_URI", ErrorClass::Misconfigured)
         );
+    });
+}
+
+#[test]
+fn actors_live_on_the_threads_of_their_arbiters() {
+    let system = System::new();
+    system.block_on(async {
+        let quick = FaultPlan {
+            delay_max: Duration::ZERO,
+            ..FaultPlan::none()
+        };
+        let world = world(quick);
+        create_tables(&world);
+        fill(&world, 1, 40, 1);
+        let scene = Scene {
+            world,
+            ..Scene::new(0)
+        };
+        let mut spec = scene
+            .stage
+            .spec(&scene.drain(PRODUCE, ""), scene.settings.clone());
+        spec.arbiters = Arbiters::new(2);
+        ended(run(spec, CancellationToken::new(), CancellationToken::new()).await);
+        assert_eq!((scene.sent(), scene.left()), ((1..=40).collect(), 0));
     });
 }

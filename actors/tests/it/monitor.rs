@@ -99,10 +99,7 @@ impl Monitor {
                 claim,
                 rows,
             } => self.read(*source, *claim, rows),
-            Event::Begun { claim, .. } => {
-                self.claim(*claim, None, 0, Vec::new());
-                Ok(())
-            }
+            Event::Begun { claim, .. } => self.begun(*claim),
             Event::Committed { claim } => self.committed(*claim, view),
             Event::Released { claim } | Event::Dropped { claim } => self.resolved(*claim),
             Event::Published { .. } => self.published(view),
@@ -147,6 +144,21 @@ impl Monitor {
         let others = findings.claims.values().filter(open);
         let others = others.filter(|seen| seen.source != Some(source) && seen.part == part);
         one_generation(source, others.count())
+    }
+
+    /// Target transactions of a batch begin when those of its predecessor are over.
+    fn begun(&mut self, claim: u64) -> Result<(), Violation> {
+        let open = |seen: &&Seen| seen.source.is_none() && seen.resolutions == 0;
+        let open = self.findings.lock().claims.values().filter(open).count();
+        self.claim(claim, None, 0, Vec::new());
+        if open == 0 {
+            return Ok(());
+        }
+        let message = format!("claim {claim} begins while {open} target claims are open");
+        Err(Violation {
+            invariant: "turn",
+            message,
+        })
     }
 
     fn resolved(&mut self, claim: u64) -> Result<(), Violation> {
