@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# Runs the servers that the tests use, PostgreSQL and Apache Kafka, without containers: own ports, own folder, loopback
-# only. The system's instances are never touched. See README.md beside this file.
+# Runs the servers that the tests use, PostgreSQL, Apache Kafka and RabbitMQ, without containers: own ports, own folder,
+# loopback only. The system's instances are never touched. See README.md beside this file.
 set -euo pipefail
 
 usage() {
     cat <<'END'
 usage: services.sh COMMAND
-  up             installs what is missing, starts both servers, returns when they are ready
-  down           stops both, keeps their state
+  up             installs what is missing, starts the servers, returns when they are ready
+  down           stops them, keeps their state
   status         one line per server; fails unless all of them run
   env            prints the exports that point the tests at the servers
   run CMD...     up, CMD with the exports, then down if this call started the servers
   start NAME     stop NAME     kill NAME (SIGKILL)     freeze NAME (SIGSTOP)     thaw NAME
+  rabbitmqctl ARGS...   RabbitMQ's own tool, for our server
   wipe           down, then removes the state
-NAME is pgsql or kafka. A server whose variable (DAJET_TEST_PGSQL, DAJET_TEST_KAFKA) is set to another address is yours:
-up and env leave it alone.
-Settings: DAJET_SERVICES_DIR, DAJET_SERVICES_PGSQL_PORT, DAJET_SERVICES_KAFKA_PORT, DAJET_SERVICES_KAFKA_CONTROLLER_PORT.
+NAME is pgsql, kafka or rabbitmq. A server whose variable (DAJET_TEST_PGSQL, DAJET_TEST_KAFKA, DAJET_TEST_AMQP) is set to
+another address is yours: up and env leave it alone.
+Settings: DAJET_SERVICES_DIR, DAJET_SERVICES_PGSQL_PORT, DAJET_SERVICES_KAFKA_PORT, DAJET_SERVICES_KAFKA_CONTROLLER_PORT,
+DAJET_SERVICES_AMQP_PORT, DAJET_SERVICES_AMQP_MANAGEMENT_PORT (the two ports behind it are RabbitMQ's too).
 END
 }
 
@@ -25,8 +27,14 @@ pgsql_password=dajet
 kafka_port=${DAJET_SERVICES_KAFKA_PORT:-59092}
 kafka_controller_port=${DAJET_SERVICES_KAFKA_CONTROLLER_PORT:-59093}
 kafka_version=4.3.0
+amqp_port=${DAJET_SERVICES_AMQP_PORT:-55672}
+amqp_management_port=${DAJET_SERVICES_AMQP_MANAGEMENT_PORT:-55673}
+rabbitmq_bin=/usr/lib/rabbitmq/bin
 pgsql_address=pgsql://postgres:$pgsql_password@127.0.0.1:$pgsql_port/postgres
 kafka_address=127.0.0.1:$kafka_port
+amqp_address=amqp://guest:guest@127.0.0.1:$amqp_port/
+amqp_management_address=http://127.0.0.1:$amqp_management_port
+servers=(pgsql kafka rabbitmq)
 ready_seconds=60
 
 # Progress goes to stderr: the output of `run` is the command's own.
@@ -38,12 +46,19 @@ die() {
 
 # --- processes
 
-port_of() { [[ $1 == pgsql ]] && echo "$pgsql_port" || echo "$kafka_port"; }
+port_of() {
+    case $1 in
+    pgsql) echo "$pgsql_port" ;;
+    kafka) echo "$kafka_port" ;;
+    rabbitmq) echo "$amqp_port" ;;
+    management) echo "$amqp_management_port" ;;
+    esac
+}
 
 pid_of() {
     case $1 in
     pgsql) head -n 1 "$dir/pgsql/data/postmaster.pid" 2>/dev/null || true ;;
-    kafka) cat "$dir/kafka/pid" 2>/dev/null || true ;;
+    *) cat "$dir/$1/pid" 2>/dev/null || true ;;
     esac
 }
 
@@ -51,11 +66,12 @@ pid_of() {
 exists() { [[ -e /proc/$1/exe ]]; }
 gone() { ! exists "$1"; }
 
-# The record outlives a crash and its number may belong to somebody else by now, hence the look at the command line.
+# The record outlives a crash and its number may belong to somebody else by now, hence the look at the command line (and,
+# for RabbitMQ, which has its folders there, at the environment).
 alive() {
     local pid
     pid=$(pid_of "$1")
-    [[ -n $pid ]] && exists "$pid" && grep -qsaF "$dir/$1/" "/proc/$pid/cmdline"
+    [[ -n $pid ]] && exists "$pid" && grep -qsaF "$dir/$1/" "/proc/$pid/cmdline" "/proc/$pid/environ"
 }
 
 frozen() { grep -q '^State:.T' "/proc/$(pid_of "$1")/status" 2>/dev/null; }
@@ -89,6 +105,7 @@ stop() {
     # For PostgreSQL SIGINT is the fast shutdown; SIGTERM would wait for the clients to leave.
     if [[ $1 == pgsql ]]; then kill -INT "$pid"; else kill -TERM "$pid"; fi
     wait_until 60 gone "$pid" || die "$1 does not stop (process $pid)"
+    [[ $1 != rabbitmq ]] || stop epmd
     say "$1 stopped"
 }
 
@@ -102,7 +119,7 @@ pgsql_bin() { # the newest server; a folder may hold the client alone
 }
 
 install_missing() { # NAME...
-    local need=() name
+    local need=() name failed=
     command -v pgrep >/dev/null || need+=(procps)
     for name; do
         case $name in
@@ -111,6 +128,7 @@ install_missing() { # NAME...
             command -v java >/dev/null || need+=(default-jre-headless)
             [[ -d $dir/libs/$kafka_version ]] || command -v mvn >/dev/null || need+=(maven)
             ;;
+        rabbitmq) [[ -x $rabbitmq_bin/rabbitmq-server ]] || need+=(rabbitmq-server) ;;
         esac
     done
     ((${#need[@]})) || return 0
@@ -122,9 +140,17 @@ install_missing() { # NAME...
         mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
     fi
+    # And RabbitMQ's would start its server, now and at each boot.
+    local policy=/usr/sbin/policy-rc.d
+    if [[ -e $policy ]]; then policy=; else printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy; fi
     export DEBIAN_FRONTEND=noninteractive
     { apt-get -qq update && apt-get -qq -y --no-install-recommends install "${need[@]}"; } >"$dir/install.log" 2>&1 ||
-        die "cannot install ${need[*]}: $(tail -n 1 "$dir/install.log")"
+        failed=1
+    [[ -z $policy ]] || rm -f "$policy"
+    [[ -z $failed ]] || die "cannot install ${need[*]}: $(tail -n 1 "$dir/install.log")"
+    if [[ " ${need[*]} " == *" rabbitmq-server "* ]] && command -v systemctl >/dev/null; then
+        systemctl disable rabbitmq-server epmd.socket >/dev/null 2>&1 || true
+    fi
 }
 
 # Maven fills a folder beside the final one, so that an interrupted download is never taken for a whole one.
@@ -231,6 +257,41 @@ END
 }
 kafka_settled() { port_open kafka || gone "$1"; }
 
+# The server, its tool and epmd, by which these find each other, run in an environment of their own.
+as_rabbitmq() { # CMD...
+    local state=$dir/rabbitmq
+    exec env HOME="$state" RABBITMQ_NODENAME=dajet@localhost RABBITMQ_MNESIA_BASE="$state/data" RABBITMQ_LOG_BASE="$state" \
+        RABBITMQ_CONFIG_FILE="$state/rabbitmq.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$state/enabled_plugins" \
+        RABBITMQ_PID_FILE="$state/server.pid" RABBITMQ_DIST_PORT=$((amqp_management_port + 1)) \
+        ERL_EPMD_PORT=$((amqp_management_port + 2)) ERL_EPMD_ADDRESS=127.0.0.1 RUNNING_UNDER_SYSTEMD=1 \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}' "$@"
+}
+
+start_rabbitmq() {
+    local state=$dir/rabbitmq
+    mkdir -p "$state" "$dir/epmd"
+    cat >"$state/rabbitmq.conf" <<END
+listeners.tcp.1 = 127.0.0.1:$amqp_port
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $amqp_management_port
+vm_memory_high_watermark.absolute = 2GB
+disk_free_limit.absolute = 100MB
+END
+    echo '[rabbitmq_management].' >"$state/enabled_plugins"
+    [[ ! -e $state/log ]] || mv "$state/log" "$state/log.1"
+    # The server would start a daemon that nobody ends. Its folder stands in its environment, see alive.
+    if ! alive epmd; then
+        as_rabbitmq DAJET_EPMD="$dir/epmd/" setsid nohup epmd >"$dir/epmd/log" 2>&1 </dev/null &
+        echo $! >"$dir/epmd/pid"
+    fi
+    as_rabbitmq setsid nohup "$rabbitmq_bin/rabbitmq-server" >"$state/log" 2>&1 </dev/null &
+    echo $! >"$state/pid"
+    # The management plugin is the last to open its port.
+    wait_until "$ready_seconds" rabbitmq_settled $! || true
+    port_open management || failed rabbitmq
+}
+rabbitmq_settled() { port_open management || gone "$1"; }
+
 start() {
     # One that runs may be frozen by a test that did not end well.
     if alive "$1"; then
@@ -248,6 +309,7 @@ start() {
 ours() {
     [[ ${DAJET_TEST_PGSQL:-$pgsql_address} != "$pgsql_address" ]] || echo pgsql
     [[ ${DAJET_TEST_KAFKA:-$kafka_address} != "$kafka_address" ]] || echo kafka
+    [[ ${DAJET_TEST_AMQP:-$amqp_address} != "$amqp_address" ]] || echo rabbitmq
 }
 
 # Runs CMD for each name at the same time; fails if one fails.
@@ -276,7 +338,7 @@ up() {
 
 status() {
     local name state code=0
-    for name in pgsql kafka; do
+    for name in "${servers[@]}"; do
         if [[ " $(ours | xargs) " != *" $name "* ]]; then
             state='set by its variable'
         elif alive "$name"; then
@@ -296,11 +358,13 @@ status() {
 print_env() {
     printf 'export DAJET_TEST_PGSQL=%q\n' "${DAJET_TEST_PGSQL:-$pgsql_address}"
     printf 'export DAJET_TEST_KAFKA=%q\n' "${DAJET_TEST_KAFKA:-$kafka_address}"
+    printf 'export DAJET_TEST_AMQP=%q\n' "${DAJET_TEST_AMQP:-$amqp_address}"
+    printf 'export DAJET_TEST_AMQP_MANAGEMENT=%q\n' "${DAJET_TEST_AMQP_MANAGEMENT:-$amqp_management_address}"
 }
 
 wipe() {
-    each stop pgsql kafka
-    rm -rf "$dir/pgsql" "$dir/kafka" # the fetched jars stay
+    each stop "${servers[@]}"
+    rm -rf "$dir/pgsql" "$dir/kafka" "$dir/rabbitmq" "$dir/epmd" # the fetched jars stay
 }
 
 run() {
@@ -327,12 +391,12 @@ command=${1:-help}
 shift || true
 case $command in
 start | stop | kill | freeze | thaw)
-    [[ ${1:-} =~ ^(pgsql|kafka)$ ]] || die "$command needs a name: pgsql or kafka"
+    [[ ${1:-} =~ ^(pgsql|kafka|rabbitmq)$ ]] || die "$command needs a name: pgsql, kafka or rabbitmq"
     ;;
 esac
 case $command in
 up) locked up ;;
-down) locked each stop pgsql kafka ;;
+down) locked each stop "${servers[@]}" ;;
 status) status ;;
 env) print_env ;;
 run) run "$@" ;;
@@ -341,6 +405,7 @@ stop) locked stop "$1" ;;
 kill) locked signal_all KILL "$1" ;;
 freeze) locked signal_all STOP "$1" ;;
 thaw) locked signal_all CONT "$1" ;;
+rabbitmqctl) as_rabbitmq "$rabbitmq_bin/rabbitmqctl" "$@" ;;
 wipe) locked wipe ;;
 help | -h | --help) usage ;;
 *)
