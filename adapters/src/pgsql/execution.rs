@@ -132,7 +132,7 @@ async fn rows(
         .collect();
     let stream = client.query_raw(&prepared.statement, &scalars).await?;
     let mut stream = std::pin::pin!(stream);
-    let mut buffer = Buffer::new(0);
+    let mut buffer = Buffer::default();
     let mut records = Vec::new();
     while let Some(row) = stream.try_next().await? {
         records.push(read(prepared, &row, parameters, &mut buffer)?);

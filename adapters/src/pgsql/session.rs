@@ -337,6 +337,8 @@ fn settings(opening: &Opening) -> Vec<(&'static str, String)> {
         ("idle_in_transaction_session_timeout", "10min".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),
         ("DateStyle", "ISO, YMD".to_owned()),
+        // the sort of a batch stays in memory
+        ("work_mem", "32MB".to_owned()),
     ];
     if let Some(schema) = &opening.target.schema {
         settings.push(("search_path", dialect::quoted(schema)));
@@ -345,8 +347,6 @@ fn settings(opening: &Opening) -> Vec<(&'static str, String)> {
         settings.extend([
             // BEGIN travels together with the first statement: should it fail alone, the statement must not delete
             ("default_transaction_read_only", "on".to_owned()),
-            // the final sort of a batch stays in memory
-            ("work_mem", "32MB".to_owned()),
             // statistics know nothing of the rows that a drain has just deleted: always through the index
             ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("enable_seqscan", "off".to_owned()),

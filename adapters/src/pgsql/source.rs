@@ -155,15 +155,9 @@ impl PgSource {
         let attempted = attempt(&self.statement);
         let prepared = session.prepare(&self.statement, variant).await?;
         let client = session.client();
-        let expected = match self.mean {
-            Mean::Bytes(mean) => mean
-                .saturating_mul(usize::try_from(rows).unwrap_or(0))
-                .min(1 << 20),
-            _ => 0,
-        };
         let reading = join(
             client.batch_execute(BEGIN),
-            fetch(&client, &prepared, rows, parameters, expected),
+            fetch(&client, &prepared, rows, parameters),
         );
         let (begun, fetched) = match variant {
             Variant::Waiting => match self.wait(session, &attempted, reading).await? {
@@ -358,7 +352,6 @@ async fn fetch(
     prepared: &Prepared,
     rows: i64,
     parameters: &[Value],
-    expected: usize,
 ) -> Result<(Vec<Record>, Vec<Value>), execution::Failure> {
     let slots = prepared.rendered.slots.iter();
     let scalars: Vec<Scalar<'_>> = slots
@@ -375,7 +368,7 @@ async fn fetch(
     values.push(&rows);
     let stream = client.query_raw(&prepared.statement, values).await?;
     let mut stream = std::pin::pin!(stream);
-    let mut buffer = Buffer::new(expected);
+    let mut buffer = Buffer::default();
     let mut keys = Vec::new();
     let mut records = Vec::with_capacity(usize::try_from(rows).unwrap_or(0).min(1024));
     while let Some(row) = stream.try_next().await? {

@@ -64,10 +64,34 @@ pub(in crate::pgsql) fn drain(
     }
     let (mut items, readings) = writer.outputs(&queue.columns)?;
     let keys = keys_of(&mut writer, queue, &mut items)?;
+    returning(&mut writer, &items, &keys, as_text)?;
+    if limit == Limit::Parameter {
+        writer
+            .sql
+            .insert_str(limit_at, &format!("${}", writer.slots.len() + 1));
+    }
+    Ok(Rendered {
+        sql: writer.sql,
+        slots: writer.slots,
+        readings,
+        shape: Shape::new(queue.columns.iter().map(|output| output.name.clone())),
+        key_shape: Shape::new(keys.iter().map(|key| key.name.clone())),
+        keys: keys.into_iter().map(|key| key.reading).collect(),
+        feed: Feed::Each,
+    })
+}
+
+/// The rows that were deleted, sorted.
+fn returning(
+    writer: &mut Writer,
+    items: &[Item],
+    keys: &[Key],
+    as_text: &[usize],
+) -> Result<(), SystemError> {
     writer.push(" RETURNING ");
     match items.is_empty() {
         true => writer.push("TRUE"),
-        false => writer.list(&items, |writer, Item { sql, name }| {
+        false => writer.list(items, |writer, Item { sql, name }| {
             writer.push(&format!("{sql} AS {name}"));
             Ok(())
         })?,
@@ -88,20 +112,7 @@ pub(in crate::pgsql) fn drain(
         writer.push(if number == 0 { " ORDER BY " } else { ", " });
         writer.push(term);
     }
-    if limit == Limit::Parameter {
-        writer
-            .sql
-            .insert_str(limit_at, &format!("${}", writer.slots.len() + 1));
-    }
-    Ok(Rendered {
-        sql: writer.sql,
-        slots: writer.slots,
-        readings,
-        shape: Shape::new(queue.columns.iter().map(|output| output.name.clone())),
-        key_shape: Shape::new(keys.iter().map(|key| key.name.clone())),
-        keys: keys.into_iter().map(|key| key.reading).collect(),
-        feed: Feed::Each,
-    })
+    Ok(())
 }
 
 /// A sort key of the result.

@@ -28,27 +28,22 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// Where texts and bytes of a batch live; values are slices of it.
+/// Where texts and bytes of one result live: values are slices of few blocks, each larger than the one before.
+#[derive(Default)]
 pub(in crate::pgsql) struct Buffer {
     bytes: BytesMut,
     block: usize,
 }
 
 impl Buffer {
-    /// Makes a buffer; `expected` is the size of all that will be put, as far as it is known.
-    pub(in crate::pgsql) fn new(expected: usize) -> Self {
-        const BLOCK: usize = 64 * 1024;
-        Self {
-            bytes: BytesMut::with_capacity(expected),
-            block: expected.max(BLOCK),
-        }
-    }
-
     fn put(&mut self, raw: &[u8]) -> Bytes {
+        const BLOCK_MIN: usize = 256;
+        const BLOCK_MAX: usize = 1024 * 1024;
         if raw.is_empty() {
             return Bytes::new();
         }
         if self.bytes.capacity() < raw.len() {
+            self.block = (self.block * 2).clamp(BLOCK_MIN, BLOCK_MAX);
             self.bytes = BytesMut::with_capacity(raw.len().max(self.block));
         }
         self.bytes.put_slice(raw);
@@ -310,7 +305,7 @@ mod tests {
 
     #[test]
     fn slices_of_one_buffer_keep_their_texts() {
-        let mut buffer = Buffer::new(4);
+        let mut buffer = Buffer::default();
         let texts = ["", "ab", "очень длинный текст", "😀"];
         let values: Vec<Value> = texts
             .iter()

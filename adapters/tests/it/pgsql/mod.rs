@@ -5,6 +5,7 @@ mod failures;
 mod fixture;
 mod inserts;
 mod locks;
+mod onec;
 mod queries;
 mod queues;
 mod values;

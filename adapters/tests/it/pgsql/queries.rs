@@ -32,11 +32,12 @@ fn binary(operator: Binary, left: Expr, right: Expr) -> Expr {
     Expr::Binary(operator, Box::new(left), Box::new(right))
 }
 
+const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, s text, c char(5), n numeric(10, 2), b bytea, at date);
+        INSERT INTO t VALUES (1, ' аб ', 'в', 1.50, '\\x0000002a', '2026-01-02'), (2, NULL, 'г', 2, '\\xff', NULL)";
+
 #[tokio::test]
 async fn expressions_are_evaluated_by_the_database() {
-    let sql = "CREATE TABLE t (id int PRIMARY KEY, s text, c char(5), n numeric(10, 2), b bytea, at date);
-        INSERT INTO t VALUES (1, ' аб ', 'в', 1.50, '\\x0000002a', '2026-01-02'), (2, NULL, 'г', 2, '\\xff', NULL)";
-    let database = Database::with(sql).await;
+    let database = Database::with(ROWS).await;
     let service = database.service();
     let text = |text: &str| Value::text(text.to_owned());
     let call = |function, argument| Expr::Call(function, vec![argument]);
@@ -72,6 +73,14 @@ async fn expressions_are_evaluated_by_the_database() {
     assert_eq!(results[0], [Value::Integer(6)]);
     let results = evaluate(&service, |c| call(Function::CharLength, c("s")), vec![]).await;
     assert_eq!(results[0], [Value::Integer(4)]);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn conditions_are_evaluated_by_the_database() {
+    let database = Database::with(ROWS).await;
+    let service = database.service();
+    let text = |text: &str| Value::text(text.to_owned());
     let in_list = |c: &dyn Fn(&str) -> Expr| Expr::InList {
         operand: Box::new(c("id")),
         list: vec![number(5), parameter(0)],
