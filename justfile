@@ -9,13 +9,13 @@ fmt:
 clippy:
     cargo clippy --workspace --all-targets -- -D warnings
 
-# All tests; brings up PostgreSQL and Apache Kafka if they do not run.
+# All tests; brings up the servers that do not run.
 test:
     docker/services.sh run cargo test --workspace
 
 # Seeds of the simulation.
 seeds n="100000":
-    DAJET_SIMULATION_SEEDS={{n}} cargo test --release -p dajet-actors
+    DAJET_TEST_SEEDS={{n}} cargo test --release -p dajet-actors --test it simulation
 
 # One system against its real server.
 conformance system:
