@@ -10,7 +10,8 @@ use std::str::FromStr;
 /// `==` compares the written form (`1.0` and `1.00` differ); [`Decimal::compare`] compares the numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decimal {
-    mantissa: i128,
+    /// The two halves of the mantissa, the upper one first: an `i128` would give every value its alignment of 16 bytes.
+    halves: [u64; 2],
     scale: u8,
 }
 
@@ -43,23 +44,28 @@ impl Decimal {
     pub const DIGITS_MAX: u32 = 38;
 
     /// Zero with two digits behind the point, as an uninitialised `number` shows it.
-    pub const ZERO: Decimal = Decimal {
-        mantissa: 0,
-        scale: 2,
-    };
+    pub const ZERO: Decimal = Decimal::pack(0, 2);
 
     /// Makes a decimal; `None` if the mantissa has more than 38 digits or the scale is above 38.
     pub const fn new(mantissa: i128, scale: u8) -> Option<Self> {
         if mantissa.unsigned_abs() >= LIMIT || scale > 38 {
             None
         } else {
-            Some(Self { mantissa, scale })
+            Some(Self::pack(mantissa, scale))
+        }
+    }
+
+    /// The caller knows that both fit.
+    const fn pack(mantissa: i128, scale: u8) -> Self {
+        Self {
+            halves: [(mantissa >> 64) as u64, mantissa as u64],
+            scale,
         }
     }
 
     /// The digits without the point.
     pub const fn mantissa(self) -> i128 {
-        self.mantissa
+        (((self.halves[0] as u128) << 64) | self.halves[1] as u128) as i128
     }
 
     /// Digits behind the point.
@@ -69,18 +75,18 @@ impl Decimal {
 
     /// True if the number is zero.
     pub const fn is_zero(self) -> bool {
-        self.mantissa == 0
+        self.mantissa() == 0
     }
 
     /// Compares the numbers, whatever their scales.
     pub fn compare(self, other: Self) -> Ordering {
         let scale = self.scale.max(other.scale);
-        let sign = self.mantissa.signum().cmp(&other.mantissa.signum());
+        let sign = self.mantissa().signum().cmp(&other.mantissa().signum());
         if sign != Ordering::Equal {
             return sign;
         }
         let magnitude = self.widened(scale).cmp(&other.widened(scale));
-        if self.mantissa < 0 {
+        if self.mantissa() < 0 {
             magnitude.reverse()
         } else {
             magnitude
@@ -90,15 +96,15 @@ impl Decimal {
     /// The whole number, if there is no fraction and it fits.
     pub fn to_integer(self) -> Option<i64> {
         let unit = 10i128.pow(u32::from(self.scale));
-        if self.mantissa % unit != 0 {
+        if self.mantissa() % unit != 0 {
             return None;
         }
-        i64::try_from(self.mantissa / unit).ok()
+        i64::try_from(self.mantissa() / unit).ok()
     }
 
     /// The whole part, cut towards zero, if it fits.
     pub fn truncate(self) -> Option<i64> {
-        i64::try_from(self.mantissa / 10i128.pow(u32::from(self.scale))).ok()
+        i64::try_from(self.mantissa() / 10i128.pow(u32::from(self.scale))).ok()
     }
 
     /// Adds; the scale is the larger one.
@@ -108,7 +114,7 @@ impl Decimal {
     pub fn checked_add(self, other: Self) -> Result<Self, ArithmeticError> {
         let scale = self.scale.max(other.scale);
         let (a, b) = (self.widened(scale), other.widened(scale));
-        let (a_negative, b_negative) = (self.mantissa < 0, other.mantissa < 0);
+        let (a_negative, b_negative) = (self.mantissa() < 0, other.mantissa() < 0);
         if a_negative == b_negative {
             return a.plus(b).fit(a_negative, scale);
         }
@@ -131,8 +137,11 @@ impl Decimal {
     /// # Errors
     /// The integer part needs more than 38 digits.
     pub fn checked_multiply(self, other: Self) -> Result<Self, ArithmeticError> {
-        let negative = (self.mantissa < 0) != (other.mantissa < 0);
-        let product = Wide::product(self.mantissa.unsigned_abs(), other.mantissa.unsigned_abs());
+        let negative = (self.mantissa() < 0) != (other.mantissa() < 0);
+        let product = Wide::product(
+            self.mantissa().unsigned_abs(),
+            other.mantissa().unsigned_abs(),
+        );
         product.fit(negative, self.scale + other.scale)
     }
 
@@ -142,12 +151,15 @@ impl Decimal {
     /// # Errors
     /// Division by zero; or the integer part needs more than 38 digits.
     pub fn checked_divide(self, other: Self) -> Result<Self, ArithmeticError> {
-        if other.mantissa == 0 {
+        if other.mantissa() == 0 {
             return Err(ArithmeticError::DivisionByZero);
         }
         let least = self.scale.max(other.scale);
         let wanted = i32::from(least.max(6));
-        let (a, b) = (self.mantissa.unsigned_abs(), other.mantissa.unsigned_abs());
+        let (a, b) = (
+            self.mantissa().unsigned_abs(),
+            other.mantissa().unsigned_abs(),
+        );
         let (mut quotient, mut rest) = (a / b, a % b);
         let mut scale = i32::from(self.scale) - i32::from(other.scale);
         while scale < wanted && quotient < LIMIT / 10 {
@@ -162,7 +174,7 @@ impl Decimal {
         if rest * 2 >= b {
             quotient += 1;
         }
-        let negative = (self.mantissa < 0) != (other.mantissa < 0);
+        let negative = (self.mantissa() < 0) != (other.mantissa() < 0);
         let result = Wide {
             high: 0,
             low: quotient,
@@ -176,10 +188,13 @@ impl Decimal {
     /// # Errors
     /// Division by zero.
     pub fn checked_remainder(self, other: Self) -> Result<Self, ArithmeticError> {
-        if other.mantissa == 0 {
+        if other.mantissa() == 0 {
             return Err(ArithmeticError::DivisionByZero);
         }
-        let (a, b) = (self.mantissa.unsigned_abs(), other.mantissa.unsigned_abs());
+        let (a, b) = (
+            self.mantissa().unsigned_abs(),
+            other.mantissa().unsigned_abs(),
+        );
         let rest = if self.scale <= other.scale {
             (self.scale..other.scale).fold(a % b, |rest, _| next_digit(rest, b).1)
         } else {
@@ -188,16 +203,13 @@ impl Decimal {
                 .and_then(|unit| b.checked_mul(unit))
                 .map_or(a, |b| a % b)
         };
-        let negative = self.mantissa < 0;
+        let negative = self.mantissa() < 0;
         Wide { high: 0, low: rest }.fit(negative, self.scale.max(other.scale))
     }
 
     /// The number with the other sign.
     pub const fn negate(self) -> Self {
-        Self {
-            mantissa: -self.mantissa,
-            scale: self.scale,
-        }
+        Self::pack(-self.mantissa(), self.scale)
     }
 
     /// The same number with `scale` digits behind the point, rounded half away from zero where digits are cut.
@@ -205,7 +217,7 @@ impl Decimal {
     /// # Errors
     /// The number would need more than 38 digits.
     pub fn rescale(self, scale: u8) -> Result<Self, ArithmeticError> {
-        let negative = self.mantissa < 0;
+        let negative = self.mantissa() < 0;
         if scale > 38 {
             return Err(ArithmeticError::Range);
         }
@@ -214,7 +226,7 @@ impl Decimal {
         } else {
             Wide {
                 high: 0,
-                low: self.mantissa.unsigned_abs(),
+                low: self.mantissa().unsigned_abs(),
             }
             .rounded(self.scale - scale)
             .fit(negative, scale)?
@@ -237,9 +249,8 @@ impl Decimal {
 
     /// Cuts trailing zeros, down to `scale` digits behind the point.
     pub fn trimmed(mut self, scale: u8) -> Self {
-        while self.scale > scale && self.mantissa % 10 == 0 {
-            self.mantissa /= 10;
-            self.scale -= 1;
+        while self.scale > scale && self.mantissa() % 10 == 0 {
+            self = Self::pack(self.mantissa() / 10, self.scale - 1);
         }
         self
     }
@@ -247,7 +258,7 @@ impl Decimal {
     /// The magnitude in units of the larger `scale`.
     fn widened(self, scale: u8) -> Wide {
         Wide::product(
-            self.mantissa.unsigned_abs(),
+            self.mantissa().unsigned_abs(),
             10u128.pow(u32::from(scale - self.scale)),
         )
     }
@@ -255,17 +266,14 @@ impl Decimal {
 
 impl From<i64> for Decimal {
     fn from(value: i64) -> Self {
-        Self {
-            mantissa: i128::from(value),
-            scale: 0,
-        }
+        Self::pack(i128::from(value), 0)
     }
 }
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.mantissa.unsigned_abs().to_string();
-        if self.mantissa < 0 {
+        let digits = self.mantissa().unsigned_abs().to_string();
+        if self.mantissa() < 0 {
             f.write_str("-")?;
         }
         let scale = usize::from(self.scale);
@@ -317,10 +325,7 @@ impl FromStr for Decimal {
             zeros = 0;
         }
         if mantissa == 0 {
-            return Ok(Self {
-                mantissa: 0,
-                scale: scale.clamp(0, 38) as u8,
-            });
+            return Ok(Self::pack(0, scale.clamp(0, 38) as u8));
         }
         zeros += (-scale).max(0);
         while zeros > 0 && scale > 0 && (scale > 38 || shift(mantissa, zeros).is_none()) {
@@ -464,10 +469,7 @@ impl Wide {
         } else {
             value.low as i128
         };
-        Ok(Decimal {
-            mantissa,
-            scale: scale - cut,
-        })
+        Ok(Decimal::pack(mantissa, scale - cut))
     }
 }
 

@@ -46,6 +46,7 @@ impl Bound {
         adapted.chain(self.constants.iter().cloned()).collect()
     }
 
+    #[inline]
     pub(crate) fn adapt_one(&self, index: usize, value: Value) -> Value {
         let Some(adaptation) = self.adaptations.get(index) else {
             return value;

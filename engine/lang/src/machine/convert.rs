@@ -136,6 +136,15 @@ pub(crate) fn parse_binary(text: &str) -> Option<Bytes> {
 /// Converts a parameter to the type of the column that it is compared with or stored in, where that is documented; another
 /// value is left to the database.
 pub(crate) fn adapt(value: Value, data_type: DataType) -> Value {
+    match (&value, data_type) {
+        (Value::Null, _)
+        | (Value::Text(_), DataType::Text)
+        | (Value::Integer(_), DataType::Integer)
+        | (Value::Decimal(_), DataType::Decimal)
+        | (Value::DateTime(_), DataType::DateTime)
+        | (Value::Entity(_), DataType::Entity(_)) => return value,
+        _ => {}
+    }
     let declared = match data_type {
         DataType::Boolean => Type::Boolean,
         DataType::Integer => Type::Integer,

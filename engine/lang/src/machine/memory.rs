@@ -75,8 +75,23 @@ impl Memory {
         }
     }
 
-    /// Evaluates to a value that leaves the machine.
+    /// Evaluates to a value that leaves the machine. Constants, variables and columns of a record, which is nearly all that
+    /// leaves it, take the short way.
     pub(crate) fn evaluate_out(&mut self, expr: &Expr) -> Outcome<Value> {
+        match &expr.kind {
+            ExprKind::Constant(value) => return Ok(value.clone()),
+            ExprKind::Slot(slot) => {
+                if let Datum::Scalar(value) = &self.slots[*slot] {
+                    return Ok(value.clone());
+                }
+            }
+            ExprKind::Member { slot, name, site } => {
+                if let Some(value) = self.column(*slot, name, *site) {
+                    return Ok(value.cloned().unwrap_or_default());
+                }
+            }
+            _ => {}
+        }
         match self.evaluate(expr)? {
             Datum::Scalar(value) => Ok(value),
             other => operate::export(&self.heap, &other).map_err(|failure| failure.at(expr.span)),
@@ -200,23 +215,35 @@ impl Memory {
         otherwise.map_or(Ok(NULL), |otherwise| self.evaluate(otherwise))
     }
 
-    /// `@x.name`: the usual case, a column of a record, without a search.
+    /// `@x.name`
     fn read_member(&mut self, slot: Slot, name: &Arc<str>, site: usize) -> Datum {
-        if let Datum::Object(handle) = self.slots[slot]
-            && let Node::Row(shape, record) = self.heap.node(handle)
-        {
-            let index = match &self.sites[site] {
-                Some((seen, index)) if Arc::ptr_eq(seen, shape) => *index,
-                _ => {
-                    let index = shape.index(name);
-                    self.sites[site] = Some((Arc::clone(shape), index));
-                    index
-                }
-            };
-            return index.map_or(NULL, |index| Datum::Scalar(record[index].clone()));
+        match self.column(slot, name, site) {
+            Some(value) => value.map_or(NULL, |value| Datum::Scalar(value.clone())),
+            None => {
+                let value = self.slots[slot].clone();
+                self.member_of(value, name)
+            }
         }
-        let value = self.slots[slot].clone();
-        self.member_of(value, name)
+    }
+
+    /// The column of a record, without a search; `None` if the variable holds something else.
+    #[inline]
+    fn column(&mut self, slot: Slot, name: &str, site: usize) -> Option<Option<&Value>> {
+        let Datum::Object(handle) = self.slots[slot] else {
+            return None;
+        };
+        let Node::Row(shape, record) = self.heap.node(handle) else {
+            return None;
+        };
+        let index = match &self.sites[site] {
+            Some((seen, index)) if Arc::ptr_eq(seen, shape) => *index,
+            _ => {
+                let index = shape.index(name);
+                self.sites[site] = Some((Arc::clone(shape), index));
+                index
+            }
+        };
+        Some(index.map(|index| &record[index]))
     }
 
     fn read_path(&mut self, slot: Slot, steps: &[PathStep]) -> Outcome<Datum> {

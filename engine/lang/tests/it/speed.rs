@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use dajet_core::schema::{Column, ColumnRole, Defaults, PhysicalColumn, Table};
 use dajet_core::{DataType, Record, Schema, Shape, TableKey, Value};
 use dajet_lang::{Clock, Machine, MachineSpec, Resume, Run, Step, Variables, compile};
+
+/// Records of a batch.
+const BATCH: usize = 1000;
 
 const SCRIPT: &str = "
 DECLARE @m object
@@ -51,14 +56,10 @@ fn schema() -> Schema {
     }
 }
 
-fn measure(name: &str, body: &str) {
+/// A machine that stands before the first record of the body.
+fn machine(body: &str, clock: Clock) -> Machine {
     let (plan, diagnostics) = compile(&SCRIPT.replace("BODY", body));
     let plan = Arc::new(plan.unwrap_or_else(|| panic!("{diagnostics:?}")));
-    let now = jiff::civil::DateTime::constant(2024, 1, 1, 0, 0, 0, 0);
-    let clock = Clock {
-        local: now,
-        utc: now,
-    };
     let spec = MachineSpec {
         program: plan.root(),
         plan,
@@ -69,7 +70,7 @@ fn measure(name: &str, body: &str) {
     };
     let step = Machine::new(spec.clone())
         .resume(Resume::Start(clock))
-        .expect("the body runs");
+        .expect("the root runs");
     let Step::Run(Run::Pipeline {
         pipeline,
         variables,
@@ -79,53 +80,60 @@ fn measure(name: &str, body: &str) {
         panic!("{step:?}")
     };
     let program = spec.plan.pipeline(pipeline).body;
-    let mut machine = Machine::new(MachineSpec {
+    Machine::new(MachineSpec {
         program,
         variables,
         ..spec
-    });
-    let text = |text: String| Value::text(text);
-    let (batches, size) = (200_usize, 1000_usize);
-    let mut emitted = 0;
-    let mut spent = std::time::Duration::ZERO;
-    for batch in 0..batches {
+    })
+}
+
+/// Records as a database adapter makes them: slices of a shared buffer.
+fn records(first: usize) -> Vec<Record> {
+    let text = |bytes: Bytes| Value::Text(ByteString::try_from(bytes).expect("it is UTF-8"));
+    let row = |n: usize| {
+        let buffer = Bytes::from(format!("тип-{}{}", n % 2, "x".repeat(350)));
+        let kind = buffer.slice(0..8);
+        vec![
+            Value::Integer(n as i64),
+            text(kind),
+            text(buffer.slice(8..)),
+        ]
+    };
+    (first..first + BATCH).map(row).collect()
+}
+
+fn measure(name: &str, body: &str) {
+    let now = jiff::civil::DateTime::constant(2024, 1, 1, 0, 0, 0, 0);
+    let clock = Clock {
+        local: now,
+        utc: now,
+    };
+    let mut machine = machine(body, clock);
+    let mut fastest = u128::MAX;
+    for batch in 0..200 {
         let shape = Shape::new(["Номер", "Тип", "Тело"]);
-        let body = text("x".repeat(350));
-        let row = |n: usize| {
-            vec![
-                Value::Integer(n as i64),
-                text(format!("тип-{}", n % 2)),
-                body.clone(),
-            ]
-        };
-        let records: Vec<Record> = (0..size).map(|n| row(batch * size + n)).collect();
-        let mut output = Vec::with_capacity(size);
+        let records = records(batch * BATCH);
+        let mut output = Vec::with_capacity(BATCH);
         let start = Instant::now();
         machine.begin_batch(&shape);
         for record in records {
-            let mut step = machine
-                .resume(Resume::Record(record, clock))
-                .expect("the body runs");
+            let mut step = machine.resume(Resume::Record(record, clock));
             loop {
-                step = match step {
+                step = match step.expect("the body runs") {
                     Step::Emit(_, record) => {
                         output.push(record);
-                        machine.resume(Resume::Continue).expect("the body runs")
+                        machine.resume(Resume::Continue)
                     }
-                    Step::Bind { .. } => machine
-                        .resume(Resume::Schema(schema()))
-                        .expect("the body runs"),
+                    Step::Bind { .. } => machine.resume(Resume::Schema(schema())),
                     Step::Done { .. } => break,
                     other => panic!("{other:?}"),
                 };
             }
         }
-        spent += start.elapsed();
-        emitted += output.len();
+        fastest = fastest.min(start.elapsed().as_nanos() / BATCH as u128);
+        assert_eq!(output.len(), BATCH);
     }
-    assert_eq!(emitted, batches * size);
-    let per_record = spent.as_nanos() / emitted as u128;
-    println!("{name}: {per_record} ns for each record");
+    println!("{name}: {fastest} ns for each record in the fastest batch");
 }
 
 #[test]
