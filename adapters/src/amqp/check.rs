@@ -1,0 +1,224 @@
+//! What can be said about the options of a statement without a broker.
+
+use std::collections::BTreeMap;
+
+use dajet_core::contract::{OptionUse, Usage};
+use dajet_core::diagnostic::nearest;
+use dajet_core::options::{self, OptionDef};
+use dajet_core::{Diagnostic, Span, Value};
+
+use super::message::Member;
+use super::settings::{SinkOptions, SourceOptions};
+
+/// Checks the options of a statement.
+pub(super) fn check(usage: Usage, whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
+    match usage {
+        Usage::Sink => check_sink(whole, uses),
+        Usage::BrokerSource => check_source(whole, uses),
+        Usage::Database => vec![
+            Diagnostic::error("E_URI", whole, "rabbitmq is no database")
+                .hint("Write to it by PRODUCE 'amqp://…', read from it by CONSUME 'amqp://…'."),
+        ],
+    }
+}
+
+fn check_sink(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut seen: BTreeMap<&str, bool> = BTreeMap::new();
+    for option in uses {
+        found.extend(
+            match (
+                Member::of(&option.name),
+                def(SinkOptions::DEFS, &option.name),
+            ) {
+                (Some(member), _) => check_member(member, option),
+                (None, Some(def)) => options::check_literal(def, option),
+                (None, None) => Some(unknown(option)),
+            },
+        );
+        match seen.insert(&option.name, option.of_message) {
+            Some(before) if before == option.of_message => found.push(options::repeated(option)),
+            Some(_) => found.push(
+                options::repeated(option)
+                    .hint("The one in WITH wins and is the same for every message."),
+            ),
+            None => {}
+        }
+    }
+    if !seen.contains_key("Exchange") && !seen.contains_key("RoutingKey") {
+        let message = "neither option \"Exchange\" nor option \"RoutingKey\" is given";
+        found.push(
+            Diagnostic::error("E_PARAM", whole, message)
+                .hint("Without Exchange, RoutingKey is the name of the queue."),
+        );
+    }
+    found
+}
+
+fn check_member(member: Member, option: &OptionUse) -> Option<Diagnostic> {
+    let literal = option.literal.as_ref()?;
+    let takes = member.refuses(literal)?;
+    let found = match literal {
+        Value::Boolean(_) | Value::Integer(_) => literal.to_string(),
+        Value::Text(text) if text.chars().count() <= 40 => format!("'{text}'"),
+        other => other.type_name().to_owned(),
+    };
+    let message = format!("option \"{}\" takes {takes}, not {found}", option.name);
+    Some(Diagnostic::error("E_PARAM", option.span, message))
+}
+
+fn unknown(option: &OptionUse) -> Diagnostic {
+    let (name, span) = (&option.name, option.span);
+    if def(SourceOptions::DEFS, name).is_some() {
+        let message = format!("option \"{name}\" has no effect in PRODUCE");
+        return Diagnostic::warning("W020", span, message).hint("It is an option of CONSUME.");
+    }
+    let names = Member::NAMES
+        .iter()
+        .copied()
+        .chain(SinkOptions::DEFS.iter().map(|def| def.name));
+    Diagnostic::warning("W020", span, format!("unknown option \"{name}\""))
+        .maybe_hint(nearest(name, names).map(|near| format!("Did you mean \"{near}\"?")))
+}
+
+fn check_source(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
+    let mut found = options::check(SourceOptions::DEFS, whole, uses);
+    let given = |name: &str| uses.iter().any(|option| &*option.name == name);
+    for option in uses {
+        if &*option.name == "DeadLetter" && !given("MaxAttempts") {
+            let message = "option \"DeadLetter\" needs \"MaxAttempts\"";
+            found.push(Diagnostic::error("E_PARAM", option.span, message));
+        }
+        let at_least_one = ["BatchSize", "MaxAttempts"].contains(&&*option.name);
+        if at_least_one && option.literal == Some(Value::Integer(0)) {
+            let message = format!(
+                "option \"{}\" takes a whole number from 1, not 0",
+                option.name
+            );
+            found.push(Diagnostic::error("E_PARAM", option.span, message));
+        }
+    }
+    found
+}
+
+fn def(defs: &'static [OptionDef], name: &str) -> Option<&'static OptionDef> {
+    defs.iter().find(|def| def.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Given<'a> = (&'a str, Option<Value>);
+
+    fn found(usage: Usage, with: &[Given<'_>], select: &[Given<'_>]) -> Vec<String> {
+        let all = with
+            .iter()
+            .map(|o| (o, false))
+            .chain(select.iter().map(|o| (o, true)));
+        let uses: Vec<_> = all
+            .enumerate()
+            .map(|(index, ((name, literal), of_message))| OptionUse {
+                name: (*name).into(),
+                span: Span::new(index as u32, index as u32 + 1),
+                literal: literal.clone(),
+                of_message,
+            })
+            .collect();
+        check(usage, Span::new(90, 99), &uses)
+            .into_iter()
+            .map(|d| {
+                let hint = d.hint.map_or(String::new(), |hint| format!(" | {hint}"));
+                format!("{} {} {}{hint}", d.span.start, d.code, d.message)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn accepts_the_options_of_the_original() {
+        let with = [
+            ("RequestedHeartbeat", Some(Value::Integer(60))),
+            ("AutomaticRecoveryEnabled", Some(Value::Boolean(true))),
+            ("NetworkRecoveryInterval", Some(Value::Integer(5))),
+            ("ContinuationTimeout", Some(Value::Integer(30))),
+            ("RequestedConnectionTimeout", Some(Value::Integer(30))),
+            ("PublisherConfirmsTimeout", Some(Value::Integer(60))),
+        ];
+        let select = [
+            ("Exchange", Some(Value::text("dajet-exchange"))),
+            ("RoutingKey", None),
+            ("Mandatory", Some(Value::Integer(1))),
+            ("Body", None),
+            ("Priority", Some(Value::Integer(0))),
+            ("CarbonCopy", Some(Value::text("a,b"))),
+            ("Headers", None),
+        ];
+        assert_eq!(found(Usage::Sink, &with, &select), [""; 0]);
+        assert_eq!(
+            found(Usage::Sink, &[], &[with.as_slice(), &select].concat()),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn tells_mistakes_of_produce_at_their_place() {
+        let with = [
+            ("ConfirmWindow", Some(Value::text("viel"))),
+            ("QueueName", None),
+        ];
+        let select = [
+            ("Exchnage", None),
+            ("DeliveryMode", Some(Value::Integer(3))),
+        ];
+        assert_eq!(
+            found(Usage::Sink, &with, &select),
+            [
+                "0 E_PARAM option \"ConfirmWindow\" takes a whole number from 0, not 'viel'",
+                "1 W020 option \"QueueName\" has no effect in PRODUCE | It is an option of CONSUME.",
+                "2 W020 unknown option \"Exchnage\" | Did you mean \"Exchange\"?",
+                "3 E_PARAM option \"DeliveryMode\" takes 1 or 2, not 3",
+                "90 E_PARAM neither option \"Exchange\" nor option \"RoutingKey\" is given | Without Exchange, RoutingKey is the name of the queue.",
+            ]
+        );
+        assert_eq!(
+            found(
+                Usage::Sink,
+                &[("RoutingKey", None)],
+                &[("RoutingKey", None)]
+            ),
+            [
+                "1 W020 option \"RoutingKey\" is given twice | The one in WITH wins and is the same for every message."
+            ]
+        );
+    }
+
+    #[test]
+    fn tells_mistakes_of_consume_at_their_place() {
+        let with = [
+            ("QueueNam", None),
+            ("PrefetchCount", Some(Value::Integer(70_000))),
+            ("DeadLetter", Some(Value::text("письма"))),
+            ("BatchSize", Some(Value::Integer(0))),
+        ];
+        assert_eq!(
+            found(Usage::BrokerSource, &with, &[]),
+            [
+                "0 W020 unknown option \"QueueNam\" | Did you mean \"QueueName\"?",
+                "1 E_PARAM option \"PrefetchCount\" takes a whole number from 0 to 65535, not 70000",
+                "90 E_PARAM option \"QueueName\" is missing",
+                "2 E_PARAM option \"DeadLetter\" needs \"MaxAttempts\"",
+                "3 E_PARAM option \"BatchSize\" takes a whole number from 1, not 0",
+            ]
+        );
+        assert_eq!(
+            found(Usage::BrokerSource, &[("QueueName", None)], &[]),
+            [""; 0]
+        );
+        assert_eq!(
+            found(Usage::Database, &[], &[]),
+            [
+                "90 E_URI rabbitmq is no database | Write to it by PRODUCE 'amqp://…', read from it by CONSUME 'amqp://…'."
+            ]
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! From a delivered message to a record.
+
+use std::sync::{Arc, LazyLock};
+
+use dajet_core::{OrderKeys, Record, Records, Shape, Value};
+use lapin::message::Delivery;
+use lapin::types::ShortString;
+
+use super::headers::{from_seconds, from_table};
+
+/// The members of a message.
+static SHAPE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
+    Shape::new([
+        "AppId",
+        "MessageId",
+        "Type",
+        "Body",
+        "ContentType",
+        "ContentEncoding",
+        "ReplyTo",
+        "CorrelationId",
+        "Headers",
+        "Exchange",
+        "RoutingKey",
+        "Redelivered",
+        "Timestamp",
+        "DeliveryTag",
+    ])
+});
+
+/// By what error messages name a message.
+static KEYS: LazyLock<Arc<Shape>> = LazyLock::new(|| Shape::new(["DeliveryTag", "MessageId"]));
+
+/// Makes the records of a batch, and what names them.
+pub(super) fn records(deliveries: Vec<Delivery>) -> (Records, OrderKeys) {
+    let mut keys = OrderKeys {
+        shape: KEYS.clone(),
+        values: Vec::new(),
+    };
+    let rows = deliveries
+        .into_iter()
+        .map(|delivery| {
+            keys.values
+                .push(Value::Integer(delivery.delivery_tag as i64));
+            keys.values.push(optional(delivery.properties.message_id()));
+            record(delivery)
+        })
+        .collect();
+    (
+        Records {
+            shape: SHAPE.clone(),
+            rows,
+        },
+        keys,
+    )
+}
+
+/// Bytes that the message holds in memory.
+pub(super) fn size(delivery: &Delivery) -> usize {
+    // The other members are bounded by the protocol and small as a rule.
+    512 + delivery.data.len()
+}
+
+fn record(delivery: Delivery) -> Record {
+    let properties = &delivery.properties;
+    vec![
+        optional(properties.app_id()),
+        optional(properties.message_id()),
+        optional(properties.kind()),
+        body(delivery.data),
+        or(properties.content_type(), "application/json"),
+        or(properties.content_encoding(), "UTF-8"),
+        optional(properties.reply_to()),
+        optional(properties.correlation_id()),
+        properties
+            .headers()
+            .as_ref()
+            .map_or(Value::Null, from_table),
+        Value::text(delivery.exchange.as_str()),
+        Value::text(delivery.routing_key.as_str()),
+        Value::Boolean(delivery.redelivered),
+        properties.timestamp().map_or(Value::Null, from_seconds),
+        Value::Integer(delivery.delivery_tag as i64),
+    ]
+}
+
+/// Text; bytes if it is none, so that nothing is lost.
+fn body(data: Vec<u8>) -> Value {
+    match String::from_utf8(data) {
+        Ok(text) => Value::text(text),
+        Err(error) => Value::Binary(error.into_bytes().into()),
+    }
+}
+
+fn optional(text: &Option<ShortString>) -> Value {
+    text.as_ref()
+        .map_or(Value::Null, |text| Value::text(text.as_str()))
+}
+
+fn or(text: &Option<ShortString>, absent: &'static str) -> Value {
+    Value::text(text.as_ref().map_or(absent, ShortString::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_records_that_lose_nothing() {
+        let text = Delivery::mock(7, "обмен".into(), "ключ".into(), true, "тело\0😀".into());
+        let bytes = Delivery::mock(8, "".into(), "q".into(), false, vec![0xff]);
+        let (records, keys) = records(vec![text, bytes]);
+        let value = |row: usize, name: &str| {
+            let column = records.shape.index(name).expect("it is a member");
+            records.rows[row][column].clone()
+        };
+        assert_eq!(value(0, "Body"), Value::text("тело\0😀"));
+        assert_eq!(value(0, "Exchange"), Value::text("обмен"));
+        assert_eq!(value(0, "Redelivered"), Value::Boolean(true));
+        assert_eq!(value(0, "ContentType"), Value::text("application/json"));
+        assert_eq!(value(0, "AppId"), Value::Null);
+        assert_eq!(value(0, "Headers"), Value::Null);
+        assert_eq!(value(1, "Body"), Value::Binary(vec![0xff].into()));
+        assert_eq!(
+            keys.describe(1).as_deref(),
+            Some("DeliveryTag = 8, MessageId = NULL")
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Puts aside messages that have failed too often: at a named exchange or queue, or where the queue itself sends what is rejected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dajet_core::SystemError;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicRejectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use super::address::Target;
+use super::lane::Lane;
+use super::link::{Dial, Link};
+use super::message::Message;
+use super::publish::{self, Pace};
+use super::settings::SourceOptions;
+
+/// Longest wait for the confirmation of a message put aside.
+const CONFIRMATION: Duration = Duration::from_secs(60);
+
+/// Where messages are put aside.
+pub(super) struct DeadLetters {
+    /// The queue they come from.
+    queue: Arc<str>,
+    /// Where they go, if the script says it.
+    name: Option<Arc<str>>,
+    /// True if the name is an exchange's; known once it was looked for.
+    is_exchange: Option<bool>,
+    target: Target,
+    dial: Dial,
+    /// A connection of its own: one that is blocked for publishers cannot acknowledge either.
+    way: Option<(Link, Channel)>,
+}
+
+impl DeadLetters {
+    pub(super) fn new(options: &SourceOptions, target: &Target, dial: &Dial) -> Self {
+        Self {
+            queue: options.queue.clone(),
+            name: options.dead_letter.clone(),
+            is_exchange: None,
+            target: target.clone(),
+            dial: dial.clone(),
+            way: None,
+        }
+    }
+
+    /// Looks for the exchange or queue, before there is anything to put aside.
+    ///
+    /// # Errors
+    /// `Misconfigured` if there is neither.
+    pub(super) async fn check(&mut self, link: &Link) -> Result<(), SystemError> {
+        let (Some(name), None) = (&self.name, self.is_exchange) else {
+            return Ok(());
+        };
+        let Ok(short) = ShortString::try_new(&**name) else {
+            let message = "option \"DeadLetter\" takes a text of at most 255 bytes";
+            return Err(SystemError::misconfigured("E_PARAM", message));
+        };
+        // An unknown name ends the channel.
+        let channel = link.channel().await?;
+        let passive = ExchangeDeclareOptions {
+            passive: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let kind = ExchangeKind::Direct;
+        let exchange =
+            channel.exchange_declare(short.clone(), kind, passive, FieldTable::default());
+        if link
+            .call("find the dead-letter exchange", exchange)
+            .await
+            .is_ok()
+        {
+            self.is_exchange = Some(true);
+            return Ok(());
+        }
+        let channel = link.channel().await?;
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = channel.queue_declare(short, passive, FieldTable::default());
+        link.call("find the dead-letter queue", queue)
+            .await
+            .map_err(|mut error| {
+                error.hint = Some(format!(
+                    "DeadLetter \"{name}\" is neither an exchange nor a queue."
+                ));
+                error
+            })?;
+        self.is_exchange = Some(false);
+        Ok(())
+    }
+
+    /// Puts the message aside and acknowledges it.
+    ///
+    /// # Errors
+    /// Any class; the message stays where it is then.
+    pub(super) async fn put_aside(
+        &mut self,
+        lane: &Lane,
+        delivery: Delivery,
+        failures: u32,
+    ) -> Result<(), SystemError> {
+        let queue = &*self.queue.clone();
+        let tag = delivery.delivery_tag;
+        let message_id = delivery
+            .properties
+            .message_id()
+            .as_ref()
+            .map(ToString::to_string);
+        let (link, channel) = (lane.link(), lane.channel());
+        let Some(name) = self.name.clone() else {
+            tracing::warn!(
+                queue,
+                tag,
+                message_id,
+                failures,
+                "message rejected after too many failures"
+            );
+            let rejected = channel.basic_reject(tag, BasicRejectOptions { requeue: false });
+            return link.call("reject a message", rejected).await;
+        };
+        self.send(&name, delivery, failures).await?;
+        tracing::warn!(queue, tag, message_id, failures, dead_letter = %name, "message put aside after too many failures");
+        let acknowledged = channel.basic_ack(tag, BasicAckOptions::default());
+        link.call("acknowledge a message", acknowledged).await
+    }
+
+    async fn send(
+        &mut self,
+        name: &str,
+        delivery: Delivery,
+        failures: u32,
+    ) -> Result<(), SystemError> {
+        let (link, channel) = match self.way.take() {
+            Some((link, channel)) if !link.is_dead() => (link, channel),
+            _ => {
+                let link = Link::connect(&self.target, &self.dial).await?;
+                let channel = publish::open(&link).await?;
+                (link, channel)
+            }
+        };
+        let (exchange, routing_key) = match self.is_exchange {
+            Some(true) => (name.into(), delivery.routing_key),
+            _ => (ShortString::default(), name.into()),
+        };
+        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
+        headers.insert(
+            "dajet-queue".into(),
+            AMQPValue::LongString(self.queue.as_bytes().into()),
+        );
+        headers.insert(
+            "dajet-failures".into(),
+            AMQPValue::LongLongInt(failures.into()),
+        );
+        let message = Message {
+            exchange,
+            routing_key,
+            mandatory: true,
+            properties: delivery.properties.with_headers(headers),
+            body: delivery.data.into(),
+        };
+        let pace = Pace {
+            window: 1,
+            limit: CONFIRMATION,
+        };
+        publish::publish(&link, &channel, &[message], pace).await?;
+        self.way = Some((link, channel));
+        Ok(())
+    }
+}

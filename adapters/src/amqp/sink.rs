@@ -1,0 +1,199 @@
+//! Delivers batches. We are between the Transformer's records and the Committer's receipt: [`Sink::deliver`] ends when the batch has its turn on
+//! the channel, the receipt comes with the last confirmation.
+//!
+//! One connection and one channel live as long as the sink. After a failure both are closed, and the sink serves no more: whoever owns it opens
+//! another one, which sends the batch again from its first message.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dajet_core::{
+    BoxFuture, Environment, MessageSpec, Receipt, Record, Shape, Sink, SystemError, Value,
+};
+use lapin::Channel;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
+
+use super::address::Target;
+use super::link::{Dial, Link};
+use super::message::{Columns, Member, Message};
+use super::publish::{self, Pace};
+use super::settings::{SinkOptions, sink_options};
+
+/// A sink of one pipeline, with a connection of its own.
+pub(super) struct AmqpSink {
+    target: Target,
+    environment: Environment,
+    options: Vec<(Arc<str>, Value)>,
+    shape: Arc<Shape>,
+    settings: SinkOptions,
+    columns: Columns,
+    lane: Option<Arc<Lane>>,
+    failed: bool,
+}
+
+/// The way to the broker. One batch at a time is on it.
+struct Lane {
+    link: Link,
+    channel: Channel,
+    turn: Arc<Mutex<()>>,
+    /// A batch was given up: nothing may follow it.
+    ended: AtomicBool,
+}
+
+impl Lane {
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.link.abandon();
+    }
+}
+
+impl AmqpSink {
+    /// Makes a sink; connects at the first batch.
+    ///
+    /// # Errors
+    /// `Misconfigured`: a wrong address, an option that is unknown or wrong.
+    pub(super) fn new(spec: &MessageSpec, environment: &Environment) -> Result<Self, SystemError> {
+        Ok(Self {
+            target: Target::parse(&spec.address)?,
+            environment: environment.clone(),
+            options: spec.options.clone(),
+            shape: spec.columns.clone(),
+            settings: sink_options(&spec.options)?,
+            columns: Columns::new(spec),
+            lane: None,
+            failed: false,
+        })
+    }
+
+    async fn hand_over(&mut self, records: &[Record]) -> Result<Delivery, SystemError> {
+        // All or nothing: a record that is no message is found before the first one is sent.
+        let messages: Vec<Message> = records
+            .iter()
+            .enumerate()
+            .map(|(index, record)| self.columns.message(index, record))
+            .collect::<Result<_, _>>()?;
+        let lane = match &self.lane {
+            Some(lane) => lane.clone(),
+            None => self.connect(&records[0]).await?,
+        };
+        // The batch before has its own deadline.
+        let turn = lane.turn.clone().lock_owned().await;
+        if lane.ended.load(Ordering::Acquire) {
+            return Err(given_up());
+        }
+        let pace = Pace {
+            window: self.settings.confirm_window,
+            limit: self.settings.confirms_timeout,
+        };
+        let work = tokio::spawn(deliver(lane.clone(), messages, pace, turn));
+        Ok(Delivery {
+            lane,
+            work,
+            ended: false,
+        })
+    }
+
+    /// Connects. Options of the connection may stand in `SELECT`: the first record has their values.
+    async fn connect(&mut self, first: &Record) -> Result<Arc<Lane>, SystemError> {
+        let given = |name: &str| self.options.iter().any(|(known, _)| &**known == name);
+        let mut options = self.options.clone();
+        for (name, value) in self.shape.names.iter().zip(first) {
+            if Member::of(name).is_none() && !given(name) {
+                options.push((name.clone(), value.clone()));
+            }
+        }
+        self.settings = sink_options(&options)?;
+        let link = Link::connect(&self.target, &dial(&self.settings, &self.environment)).await?;
+        let channel = publish::open(&link).await?;
+        let lane = Arc::new(Lane {
+            link,
+            channel,
+            turn: Arc::default(),
+            ended: AtomicBool::new(false),
+        });
+        self.lane = Some(lane.clone());
+        Ok(lane)
+    }
+}
+
+/// How a sink connects.
+fn dial(settings: &SinkOptions, environment: &Environment) -> Dial {
+    Dial {
+        heartbeat: settings.heartbeat,
+        connection_timeout: settings.connection_timeout,
+        call_timeout: settings.continuation_timeout,
+        name: environment.session_name.clone(),
+        root: environment.root.clone(),
+    }
+}
+
+async fn deliver(
+    lane: Arc<Lane>,
+    messages: Vec<Message>,
+    pace: Pace,
+    turn: OwnedMutexGuard<()>,
+) -> Result<Receipt, SystemError> {
+    let sent = publish::publish(&lane.link, &lane.channel, &messages, pace).await;
+    if sent.is_err() {
+        lane.end();
+    }
+    drop(turn);
+    sent.map(|()| Receipt {
+        records: messages.len(),
+    })
+}
+
+/// A batch on its way: dropping it before it has ended gives it up, and the connection with it.
+struct Delivery {
+    lane: Arc<Lane>,
+    work: JoinHandle<Result<Receipt, SystemError>>,
+    ended: bool,
+}
+
+impl Delivery {
+    async fn receipt(mut self) -> Result<Receipt, SystemError> {
+        let result = (&mut self.work).await;
+        self.ended = true;
+        result.unwrap_or_else(|error| {
+            self.lane.end();
+            Err(SystemError::fault("a delivery has ended early").with_source(error))
+        })
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.lane.end();
+            self.work.abort();
+        }
+    }
+}
+
+impl Sink for AmqpSink {
+    fn deliver(
+        &mut self,
+        records: Vec<Record>,
+    ) -> BoxFuture<'_, Result<BoxFuture<'static, Result<Receipt, SystemError>>, SystemError>> {
+        Box::pin(async move {
+            if records.is_empty() {
+                let nothing = async { Ok(Receipt { records: 0 }) };
+                return Ok(Box::pin(nothing) as BoxFuture<'static, _>);
+            }
+            if self.failed {
+                return Err(given_up());
+            }
+            // Stays set if this future is dropped.
+            self.failed = true;
+            let delivery = self.hand_over(&records).await?;
+            self.failed = false;
+            Ok(Box::pin(delivery.receipt()) as BoxFuture<'static, _>)
+        })
+    }
+}
+
+/// The error of a sink that has failed before.
+fn given_up() -> SystemError {
+    SystemError::transient("E_AMQP", "the connection has given up an earlier batch")
+}
