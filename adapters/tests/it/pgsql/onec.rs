@@ -42,7 +42,7 @@ const MAPPING: &str = "# logical name\ttable\tcolumns\tSQL Server types\tPostgre
 struct Infobase {
     database: Database,
     service: Arc<dyn Service>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn infobase(mapping: &str) -> Infobase {
@@ -53,7 +53,7 @@ async fn infobase(mapping: &str) -> Infobase {
     Infobase {
         database,
         service,
-        _folder: folder,
+        folder,
     }
 }
 
@@ -72,7 +72,7 @@ async fn a_mapping_file_names_tables_of_1c() {
     let Infobase {
         database,
         service,
-        _folder,
+        folder: _folder,
     } = infobase(MAPPING).await;
     let queue = table(&service, "РегистрСведений.ИсходящиеСообщения").await;
     assert_eq!(
@@ -125,35 +125,33 @@ async fn a_mapping_file_names_tables_of_1c() {
 
 #[tokio::test]
 async fn mistakes_of_a_mapping_file_are_named_by_line() {
-    let check = |mapping: String, expected: &'static str| async move {
-        let Infobase {
-            database,
-            service,
-            _folder,
-        } = infobase(&mapping).await;
-        let error = service
-            .describe(&["Справочник.Номенклатура".into()])
-            .await
-            .map(|_| ())
-            .expect_err("a mistake");
+    let Infobase {
+        database,
+        service,
+        folder,
+    } = infobase(MAPPING).await;
+    for (mapping, expected) in [
+        (
+            MAPPING.replace("_Fld41", "_Fld99"),
+            "line 7: table \"_Reference36\" has no column \"_Fld99\"",
+        ),
+        (
+            MAPPING.replace("_Reference36", "_Reference37"),
+            "line 5: the database has no table \"_Reference37\"",
+        ),
+        (format!("{MAPPING}x\ty"), "line 14: expected 6 fields"),
+    ] {
+        fs::write(folder.path().join("карта.tsv"), mapping).expect("a file");
+        service.forget();
+        let asked = service.describe(&["Справочник.Номенклатура".into()]).await;
+        let error = asked.map(|_| ()).expect_err("a mistake");
         assert_eq!(error.class, ErrorClass::Misconfigured);
         assert!(
             error.message.contains("карта.tsv") && error.message.contains(expected),
             "{error}"
         );
-        database.close().await;
-    };
-    check(
-        MAPPING.replace("_Fld41", "_Fld99"),
-        "line 7: table \"_Reference36\" has no column \"_Fld99\"",
-    )
-    .await;
-    check(
-        MAPPING.replace("_Reference36", "_Reference37"),
-        "line 5: the database has no table \"_Reference37\"",
-    )
-    .await;
-    check(format!("{MAPPING}x\ty"), "line 14: expected 6 fields").await;
+    }
+    database.close().await;
 }
 
 const ITEM_COLUMNS: [&str; 6] = [
@@ -205,7 +203,7 @@ async fn references_and_unions_go_both_ways() {
     let Infobase {
         database,
         service,
-        _folder,
+        folder: _folder,
     } = infobase(MAPPING).await;
     let items = table(&service, "Справочник.Номенклатура").await;
     insert_items(&service, &items).await;
@@ -231,7 +229,7 @@ async fn references_and_unions_are_compared_as_a_whole() {
     let Infobase {
         database,
         service,
-        _folder,
+        folder: _folder,
     } = infobase(MAPPING).await;
     let items = table(&service, "Справочник.Номенклатура").await;
     insert_items(&service, &items).await;
@@ -298,7 +296,7 @@ async fn changes_of_one_node_are_drained() {
     let Infobase {
         database,
         service,
-        _folder,
+        folder: _folder,
     } = infobase(MAPPING).await;
     let changes = table(&service, "Справочник.Номенклатура.Изменения").await;
     register_changes(&service, &changes).await;
