@@ -109,11 +109,39 @@ impl Writer {
     }
 
     fn select(&mut self, select: &Select) -> Result<(), SystemError> {
-        self.push("SELECT ");
-        if select.distinct {
-            self.push("DISTINCT ");
-        }
+        self.push(if select.distinct {
+            "SELECT DISTINCT "
+        } else {
+            "SELECT "
+        });
         self.outputs(&select.columns)?;
+        self.rest(select)
+    }
+
+    /// The query of an INSERT: parameters are stored as the target columns keep them.
+    fn select_for(&mut self, insert: &Insert, select: &Select) -> Result<(), SystemError> {
+        self.push(if select.distinct {
+            "SELECT DISTINCT "
+        } else {
+            "SELECT "
+        });
+        for (index, output) in select.columns.iter().enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            let target = insert.columns.iter().find(|(column, expr)| {
+                column.parts.len() == 1 && matches!(expr, Expr::Output(i) if *i == index)
+            });
+            match target {
+                Some((column, _)) => self.value(column, column.parts[0].role, &output.expr)?,
+                None => self.expr(&output.expr)?,
+            }
+        }
+        self.rest(select)
+    }
+
+    /// `FROM`, `WHERE`, `ORDER BY`, `LIMIT`
+    fn rest(&mut self, select: &Select) -> Result<(), SystemError> {
         if let Some(from) = &select.from {
             self.push(&format!(
                 " FROM {} AS {}",
@@ -203,9 +231,8 @@ impl Writer {
             // Materialised, so that sequences number the rows in the order of the query.
             let names: Vec<_> = (0..select.columns.len()).map(|i| format!("c{i}")).collect();
             values.push(&format!("WITH q({}) AS MATERIALIZED (", names.join(", ")));
-            values.select(select)?;
+            values.select_for(insert, select)?;
             values.push(") ");
-            values.out.readers.clear();
             query = std::mem::take(&mut values.out.sql);
         }
         for (column, expr) in &insert.columns {
@@ -361,6 +388,17 @@ impl Writer {
     }
 
     fn binary(&mut self, op: Binary, left: &Expr, right: &Expr) -> Result<(), SystemError> {
+        let is_null = |expr: &Expr| matches!(expr, Expr::Literal(Value::Null));
+        let operand = if is_null(right) { left } else { right };
+        match op {
+            Binary::Equal if is_null(left) || is_null(right) => {
+                return self.wrapped("(", operand, " IS NULL)");
+            }
+            Binary::NotEqual if is_null(left) || is_null(right) => {
+                return self.wrapped("(", operand, " IS NOT NULL)");
+            }
+            _ => {}
+        }
         self.push("(");
         self.beside(left, right)?;
         self.push(operator(op));
@@ -530,12 +568,7 @@ fn output_kind(output: &Output) -> Kind {
     match &output.expr {
         Expr::Call(Function::NewUuid, _) => Kind::Uuid { blob: false },
         Expr::Call(Function::Now | Function::Utc, _) => Kind::DateTime,
-        Expr::Call(Function::UuidOf, arguments) => match arguments.as_slice() {
-            [Expr::Column { column, .. }] if matches!(column.data_type, DataType::Entity(_)) => {
-                Kind::Reference(0)
-            }
-            _ => Kind::Uuid { blob: false },
-        },
+        Expr::Call(Function::UuidOf, _) => Kind::Uuid { blob: true },
         Expr::Call(Function::Max | Function::Min, arguments) => match arguments.as_slice() {
             [Expr::Column { column, .. }] if column.parts.len() == 1 => Kind::of_column(column),
             _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),

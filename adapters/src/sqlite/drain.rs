@@ -1,6 +1,7 @@
 //! What a source asks SQLite: reading rows with their keys, looking at them again, deleting them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use dajet_core::contract::SourceSpec;
 use dajet_core::query::{Body, Drain, Expr, Part};
@@ -48,6 +49,8 @@ pub struct DrainPlan {
     pub top: Expr,
     /// `WITH STRICT ORDER`.
     pub strict: bool,
+    /// True once its cost has been looked at.
+    pub looked_at: AtomicBool,
 }
 
 impl DrainPlan {
@@ -273,6 +276,7 @@ impl<'a> Builder<'a> {
             order_shape: Shape::new(self.order_names),
             top: drain.top.clone(),
             strict: drain.strict,
+            looked_at: AtomicBool::new(false),
         })
     }
 

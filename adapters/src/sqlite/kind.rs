@@ -1,7 +1,7 @@
 //! What a column keeps: SQLite types values, not columns, so that the declared type decides how a value is read and written.
 
 use dajet_core::query::Part;
-use dajet_core::schema::{Column, DataType};
+use dajet_core::schema::{Column, ColumnRole, DataType};
 
 /// How a value is written to a place or read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Kind {
     Text,
     /// Bytes.
     Binary,
-    /// 36 characters, or 16 bytes where `blob`.
+    /// 36 characters, or where `blob` the 16 bytes of the database form, as .NET and 1C write them.
     Uuid {
         /// Kept as bytes.
         blob: bool,
@@ -39,7 +39,25 @@ pub enum Kind {
 impl Kind {
     /// The kind of a column's only physical part.
     pub fn of_column(column: &Column) -> Self {
-        let type_name = column.parts.first().map_or("", |part| &*part.type_name);
+        let Some(part) = column.parts.first() else {
+            return Self::Dynamic;
+        };
+        let type_name = &*part.type_name;
+        match part.role {
+            ColumnRole::Value => {}
+            ColumnRole::Tag => return Self::Dynamic,
+            ColumnRole::Boolean => return Self::Boolean,
+            ColumnRole::Number => return Self::of_type(DataType::Decimal),
+            ColumnRole::DateTime => return Self::DateTime,
+            ColumnRole::Text => return Self::Text,
+            ColumnRole::TypeCode => return Self::TypeCode,
+            ColumnRole::Reference => {
+                return match column.data_type {
+                    DataType::Entity(code) => Self::Reference(code),
+                    _ => Self::Reference(0),
+                };
+            }
+        }
         match column.data_type {
             DataType::Text if !is_text(type_name) => Self::Dynamic,
             DataType::Decimal => Self::Decimal {

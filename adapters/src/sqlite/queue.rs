@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use dajet_core::contract::Answer;
 use dajet_core::query::Statement;
@@ -74,6 +75,7 @@ impl State {
         bytes_max: usize,
     ) -> Result<Result<ReadRows, bool>, Trouble> {
         let main = self.main()?;
+        warn_of_sorting(&main, plan);
         let version = self.version(&main)?;
         let most = plan.top(parameters)?;
         let mut gathered = Gathered::default();
@@ -415,6 +417,28 @@ impl SourceClaim {
         } else {
             Err(self.changed())
         }
+    }
+}
+
+/// Says once that each batch sorts the whole queue, for that costs more the longer the queue is.
+fn warn_of_sorting(main: &Connection, plan: &DrainPlan) {
+    if plan.looked_at.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let sorts = || -> rusqlite::Result<bool> {
+        let mut statement = main.prepare(&format!("EXPLAIN QUERY PLAN {}", plan.read))?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            let step: String = row.get(3)?;
+            if step.starts_with("USE TEMP B-TREE FOR") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    // If there is no answer, the read itself says what is wrong.
+    if sorts().unwrap_or(false) {
+        tracing::warn!(queue = %plan.name, "each batch sorts the whole queue: no index gives its order");
     }
 }
 

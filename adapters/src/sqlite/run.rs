@@ -159,8 +159,10 @@ pub fn bind(
                 values::natural(value)
             }
             Err(mut error) => {
-                let column = binding.column.as_deref().unwrap_or("");
-                error.message = format!("cannot write column \"{column}\": {}", error.message);
+                error.message = match &binding.column {
+                    Some(column) => format!("cannot write column \"{column}\": {}", error.message),
+                    None => format!("{attempt}: {}", error.message),
+                };
                 return Err(error.into());
             }
         };

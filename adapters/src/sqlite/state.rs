@@ -186,6 +186,12 @@ impl State {
     /// The transaction is rolled back.
     pub fn commit_on(&self, connection: &Connection) -> Result<(), Trouble> {
         let attempt = self.attempt("commit to");
+        let now = connection::file_number(&self.location.path);
+        if self.location.mode != Mode::Memory && now != self.file {
+            self.roll_back(connection);
+            let message = format!("{attempt}: the file was removed or replaced");
+            return Err(SystemError::transient("E_DB", message).into());
+        }
         let wait = self.around.deadline.left().min(Duration::from_secs(60));
         let committed = connection
             .busy_timeout(wait)

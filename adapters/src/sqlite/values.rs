@@ -60,7 +60,7 @@ pub fn read(stored: ValueRef<'_>, kind: Kind, arena: &mut Arena) -> Result<Value
         },
         (ValueRef::Blob(&[byte]), Kind::Boolean) => Ok(Value::Boolean(byte != 0)),
         (ValueRef::Blob(bytes), Kind::Uuid { .. }) if bytes.len() == 16 => {
-            Ok(uuid_of(bytes).map_or(Value::Null, Value::Uuid))
+            Ok(from_reference(bytes).map_or(Value::Null, Value::Uuid))
         }
         (ValueRef::Blob(bytes), Kind::Reference(code)) if bytes.len() == 16 => {
             let uuid = from_reference(bytes).unwrap_or_default();
@@ -88,10 +88,40 @@ fn typed_text(text: &[u8], kind: Kind) -> Option<Value> {
             _ => None,
         },
         Kind::Decimal { .. } => text.parse().ok().map(Value::Decimal),
-        Kind::DateTime => text.parse().ok().map(Value::DateTime),
+        Kind::DateTime => plain_time(text.as_bytes())
+            .or_else(|| text.parse().ok())
+            .map(Value::DateTime),
         Kind::Uuid { .. } if text.len() == 36 => Uuid::try_parse(text).ok().map(Value::Uuid),
         _ => None,
     }
+}
+
+/// `yyyy-MM-ddTHH:mm:ss`, the form of nearly all times, or the same with a blank in its middle.
+fn plain_time(text: &[u8]) -> Option<DateTime> {
+    let marks = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if text.len() != 19
+        || !matches!(text[10], b'T' | b' ')
+        || marks.iter().any(|(at, mark)| text[*at] != *mark)
+    {
+        return None;
+    }
+    let number = |at: usize, length: usize| {
+        text[at..at + length].iter().try_fold(0i16, |sum, byte| {
+            byte.is_ascii_digit()
+                .then(|| sum * 10 + i16::from(byte - b'0'))
+        })
+    };
+    let two = |at| number(at, 2).and_then(|n| i8::try_from(n).ok());
+    DateTime::new(
+        number(0, 4)?,
+        two(5)?,
+        two(8)?,
+        two(11)?,
+        two(14)?,
+        two(17)?,
+        0,
+    )
+    .ok()
 }
 
 /// A floating number as the shortest decimal that is read back as the same number.
@@ -175,17 +205,20 @@ pub fn store(value: &Value, kind: Kind) -> Result<Stored<'_>, SystemError> {
         (Kind::DateTime, value) => date_time(value),
         (Kind::Text, value) => Some(text(value)),
         (Kind::Binary, Value::Binary(bytes)) => Some(Stored::Blob(bytes)),
-        (Kind::Binary, Value::Uuid(uuid)) => Some(Stored::Sixteen(*uuid.as_bytes())),
+        (Kind::Binary, Value::Uuid(uuid)) => Some(Stored::Sixteen(to_reference(*uuid))),
         (Kind::Binary, Value::Entity(entity)) => Some(Stored::Sixteen(to_reference(entity.uuid))),
-        (Kind::Uuid { blob }, value) => uuid(value).map(|uuid| match blob {
-            true => Stored::Sixteen(*uuid.as_bytes()),
-            false => Stored::Made(uuid.to_string()),
-        }),
-        (Kind::Reference(_), Value::Binary(bytes)) if bytes.len() == 16 => {
+        (Kind::Reference(_) | Kind::Uuid { blob: true }, Value::Binary(bytes))
+            if bytes.len() == 16 =>
+        {
             Some(Stored::Blob(bytes))
         }
+        (Kind::Uuid { blob }, value) => uuid(value).map(|uuid| match blob {
+            true => Stored::Sixteen(to_reference(uuid)),
+            false => Stored::Made(uuid.to_string()),
+        }),
         (Kind::Reference(_), value) => uuid(value).map(|u| Stored::Sixteen(to_reference(u))),
         (Kind::TypeCode, Value::Entity(entity)) => Some(Stored::Four(entity.code.to_be_bytes())),
+        (Kind::TypeCode, Value::Binary(bytes)) if bytes.len() == 4 => Some(Stored::Blob(bytes)),
         (Kind::TypeCode, Value::Integer(code)) => i32::try_from(*code)
             .ok()
             .map(|code| Stored::Four(code.to_be_bytes())),
@@ -373,6 +406,21 @@ mod tests {
         ] {
             assert_eq!(round_trip(&value, kind), value);
         }
+    }
+
+    #[test]
+    fn times_are_read_in_all_iso_forms() {
+        let read = |text: &str| match typed_text(text.as_bytes(), Kind::DateTime) {
+            Some(Value::DateTime(time)) => time.to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(read("2024-05-06T07:08:09"), "2024-05-06T07:08:09");
+        assert_eq!(read("2024-05-06 07:08:09"), "2024-05-06T07:08:09");
+        assert_eq!(read("2024-05-06 07:08:09.25"), "2024-05-06T07:08:09.25");
+        assert_eq!(read("2024-05-06"), "2024-05-06T00:00:00");
+        assert_eq!(read("0001-01-01T00:00:00"), "0001-01-01T00:00:00");
+        assert_eq!(read("2024-13-06T07:08:09"), "None");
+        assert_eq!(read("2024-5-006T07:08:09"), "None");
     }
 
     #[test]

@@ -133,3 +133,51 @@ async fn a_replaced_file_is_opened_anew() {
     );
     assert_eq!(batch(&mut *source).await.first(), [2]);
 }
+
+#[tokio::test]
+async fn a_commit_to_a_file_that_is_gone_is_no_success() {
+    let fixture = Fixture::new("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+    let target = fixture.table("t").await;
+    let mut claim = fixture.service.begin().await.unwrap();
+    claim
+        .execute(&insert(&target, &["id"]), &[vec![Value::Integer(1)]])
+        .await
+        .unwrap();
+    std::fs::remove_file(fixture.folder.path().join("очередь.db")).unwrap();
+    let error = refused(claim.commit().await);
+    assert_eq!(error.class, ErrorClass::Transient);
+    assert!(
+        error.message.ends_with("the file was removed or replaced"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_mapping_file_gives_logical_names() {
+    let fixture = Fixture::new(
+        "CREATE TABLE _InfoRg134(_Fld135 NUMERIC(19,0) PRIMARY KEY, _Fld138 TEXT, _Fld140_TRef BLOB, _Fld140_RRef BLOB);
+         INSERT INTO _InfoRg134 VALUES (7, 'тело', x'00000024', x'9d479c644dc348401f1024afaf738206');",
+    );
+    let name = "РегистрСведений.ИсходящиеСообщения";
+    let lines = [
+        format!("{name}.НомерСообщения\t_InfoRg134\t_Fld135\tnumeric(19,0)\tnumeric(19,0)\t134"),
+        format!("{name}.ТелоСообщения\t_InfoRg134\t_Fld138\tnvarchar(max)\tvarchar\t134"),
+        format!(
+            "{name}.Автор\t_InfoRg134\t_Fld140_TRef,_Fld140_RRef\tbinary(4);binary(16)\tbytea;bytea\t134"
+        ),
+    ];
+    std::fs::write(fixture.folder.path().join("карта.tsv"), lines.join("\n")).unwrap();
+    let service = open(fixture.folder.path(), "sqlite://очередь.db?map=карта.tsv").unwrap();
+    let table = table(&*service, name).await;
+    let statement = Statement::new(0, Body::Drain(drain(&table, &["НомерСообщения"], 5)));
+    let mut source = service.source(spec(statement)).unwrap();
+    let one = batch(&mut *source).await;
+    assert_eq!(one.first(), [7]);
+    let uuid = uuid::Uuid::parse_str("649c479d-c34d-4048-1f10-24afaf738206").unwrap();
+    assert_eq!(
+        one.rows[0][2],
+        Value::Entity(dajet_core::Entity { code: 36, uuid })
+    );
+    one.claim.commit().await.unwrap();
+    assert!(fixture.ask("SELECT 1 FROM _InfoRg134").is_empty());
+}

@@ -1,5 +1,8 @@
 //! SQLite: real files, no server.
-#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its file has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot prepare its file has failed"
+)]
 
 mod addresses;
 mod fixture;
