@@ -22,7 +22,8 @@ pub(super) fn classify(attempted: &str, error: Error) -> SystemError {
         return refused;
     }
     match error.as_db_error() {
-        Some(answer) => from_server(attempted, answer).with_source(error),
+        // the driver's error is no cause to print: it says the same again, with the values of the row
+        Some(answer) => from_server(attempted, answer),
         None => {
             let reason = error
                 .source()
@@ -32,7 +33,7 @@ pub(super) fn classify(attempted: &str, error: Error) -> SystemError {
             } else {
                 ErrorClass::Transient
             };
-            SystemError::new(class, CODE, format!("{attempted}: {reason}")).with_source(error)
+            SystemError::new(class, CODE, format!("{attempted}: {reason}"))
         }
     }
 }

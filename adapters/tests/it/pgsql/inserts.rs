@@ -97,6 +97,9 @@ async fn names_the_refused_record_and_is_poisoned() {
             (ErrorClass::Rejected, Some(10_500)),
             "{error}"
         );
+        assert!(
+            !format!("{error:?}").contains("дважды") && std::error::Error::source(&error).is_none()
+        );
         assert_eq!(error.native_code.as_deref(), state, "{error}");
         assert!(
             error
