@@ -179,6 +179,7 @@ impl<'a> Binder<'a> {
             None => None,
         };
         let columns = self.outputs(&select.columns);
+        let order = self.order(&select.order, &columns);
         Some(query::Select {
             distinct: select.distinct,
             top: select
@@ -188,7 +189,7 @@ impl<'a> Binder<'a> {
             columns,
             from,
             filter: select.filter.as_ref().map(|filter| self.condition(filter)),
-            order: self.order(&select.order),
+            order,
         })
     }
 
@@ -206,11 +207,12 @@ impl<'a> Binder<'a> {
                     .push(Diagnostic::warning("W013", name.span, message).hint(hint));
             }
         }
+        let order = self.order(&drain.order, &columns);
         Some(query::Drain {
             from,
             columns,
             filter: drain.filter.as_ref().map(|filter| self.condition(filter)),
-            order: self.order(&drain.order),
+            order,
             top: self.expr(&drain.top, Some(DataType::Integer)),
             strict: drain.strict,
         })
@@ -270,11 +272,19 @@ impl<'a> Binder<'a> {
         outputs.push(output);
     }
 
-    /// Sort keys; a reference in two columns is two keys.
-    fn order(&mut self, order: &[names::Order]) -> Vec<query::Order> {
+    /// Sort keys: columns of the table, else of the SELECT list. A reference in two columns is two keys.
+    fn order(&mut self, order: &[names::Order], outputs: &[query::Output]) -> Vec<query::Order> {
         let mut keys = Vec::new();
         for item in order {
             let descending = item.descending;
+            if let ExprKind::Column(name) = &item.expr.kind
+                && self.quietly(name).is_none()
+                && let Some(output) = outputs.iter().find(|output| output.name == name.text)
+            {
+                let expr = output.expr.clone();
+                keys.push(query::Order { expr, descending });
+                continue;
+            }
             for expr in self.physical(&item.expr) {
                 keys.push(query::Order { expr, descending });
             }

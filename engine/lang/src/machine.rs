@@ -4,10 +4,12 @@
 pub(crate) mod convert;
 pub(crate) mod failure;
 pub(crate) mod heap;
+mod loops;
 pub(crate) mod memory;
 pub(crate) mod operate;
 mod run;
 mod sinks;
+mod statements;
 mod variables;
 
 use std::collections::BTreeMap;

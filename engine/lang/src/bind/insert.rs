@@ -78,7 +78,7 @@ impl Binder<'_> {
                     columns,
                     from: Some(from),
                     filter: select.filter.as_ref().map(|filter| self.condition(filter)),
-                    order: self.order(&select.order),
+                    order: self.order(&select.order, &[]),
                 })
             }
             _ => None,

@@ -5,21 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dajet_core::{Address, Answer, MessageSpec, Record, Schema, Shape, Span, Value};
+use dajet_core::{Address, Record, Shape, Span, Value};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::heap::{Datum, Heap, NULL};
 use super::memory::Memory;
 use super::operate;
-use super::sinks::{self, Sinks};
+use super::sinks::Sinks;
 use super::variables::Variables;
 use super::{Ended, MachineSpec, Resume, Run, Step};
-use crate::bind::bind;
-use crate::plan::{Detail, MessagePlan, Plan, ProgramId, StatementId};
-use crate::program::{
-    Counter, Expr, Op, Parallel, PathStep, Place, Program, Purpose, Slot, Target, Type,
-};
+use crate::plan::{Plan, ProgramId, StatementId};
+use crate::program::{Counter, Expr, Op, PathStep, Program, Purpose, Slot, Target, Type};
 
 /// Operations between two yields.
 const BUDGET: usize = 10_000;
@@ -29,7 +26,7 @@ const COLLECT_LEAST: usize = 10_000;
 
 /// What the next [`Resume`] is expected to be.
 #[derive(Debug)]
-enum Pending {
+pub(super) enum Pending {
     /// The start of the program, or the next record.
     Start,
     /// Go on with the present operation.
@@ -45,7 +42,7 @@ enum Pending {
 }
 
 /// What an operation does to the loop.
-enum Next {
+pub(super) enum Next {
     /// The next operation.
     Advance,
     /// Another operation.
@@ -60,11 +57,11 @@ enum Next {
 #[derive(Debug)]
 pub(super) struct State {
     program: ProgramId,
-    memory: Memory,
-    addresses: Vec<Option<Address>>,
-    iterators: Vec<(Vec<Datum>, usize)>,
-    counter: Counter,
-    pending: Pending,
+    pub(super) memory: Memory,
+    pub(super) addresses: Vec<Option<Address>>,
+    pub(super) iterators: Vec<(Vec<Datum>, usize)>,
+    pub(super) counter: Counter,
+    pub(super) pending: Pending,
     shape: Arc<Shape>,
     /// Length of the heap when the record began: what lies behind is forgotten at its end.
     base: usize,
@@ -72,9 +69,9 @@ pub(super) struct State {
     escaped: bool,
     collect_at: usize,
     /// True if something was emitted outside of a source and is not yet delivered.
-    undelivered: bool,
+    pub(super) undelivered: bool,
     parameters: Arc<BTreeMap<String, Value>>,
-    environment: Arc<BTreeMap<String, String>>,
+    pub(super) environment: Arc<BTreeMap<String, String>>,
     pub(super) sinks: Sinks,
 }
 
@@ -373,7 +370,7 @@ impl State {
     }
 
     /// Sets a variable. A handle of this record in a variable that outlives it keeps what the record made.
-    fn assign(&mut self, program: &Program, slot: Slot, datum: Datum) {
+    pub(super) fn assign(&mut self, program: &Program, slot: Slot, datum: Datum) {
         if let Datum::Object(handle) | Datum::Array(handle) = datum
             && !program.is_local[slot]
             && handle as usize >= self.base
@@ -445,242 +442,6 @@ impl State {
         self.assign(program, slot, datum);
         Ok(Next::Jump(target))
     }
-
-    /// `USE`
-    fn enter(&mut self, plan: &Plan, place: Place) -> Outcome<Next> {
-        let template = &plan.uses[place];
-        if template.invariant && self.addresses[place].is_some() {
-            return Ok(Next::Advance);
-        }
-        let text = sinks::resolve(&mut self.memory, &self.environment, template)?;
-        if self.addresses[place]
-            .as_ref()
-            .is_none_or(|old| old.expose() != text)
-        {
-            self.addresses[place] = Some(Address::new(text));
-        }
-        Ok(Next::Advance)
-    }
-
-    /// The address of a statement's USE.
-    fn address(&self, place: Option<Place>, what: &str, span: Span) -> Outcome<Address> {
-        place
-            .and_then(|place| self.addresses[place].clone())
-            .ok_or_else(|| {
-                Failure::new("E_BIND", format!("{what} stands outside of USE"))
-                    .hint("Put it between USE 'address' and END.")
-                    .at(span)
-            })
-    }
-
-    /// A snapshot of an array; NULL has no items.
-    fn items(&mut self, collection: &Expr) -> Outcome<Vec<Datum>> {
-        let datum = self.memory.evaluate(collection)?;
-        match self.memory.items(&datum) {
-            Some(items) => Ok(items.to_vec()),
-            None if datum.is_null() => Ok(Vec::new()),
-            None => {
-                let message = format!("FOR takes an array, not {}", datum.type_name());
-                Err(Failure::of_type(message).at(collection.span))
-            }
-        }
-    }
-
-    fn next_item(
-        &mut self,
-        program: &Program,
-        iterator: usize,
-        (slot, declared): (Slot, Type),
-        span: Span,
-        end: Counter,
-    ) -> Outcome<Next> {
-        let (items, at) = &mut self.iterators[iterator];
-        let Some(item) = items.get(*at).cloned() else {
-            self.iterators[iterator] = (Vec::new(), 0);
-            return Ok(Next::Jump(end));
-        };
-        *at += 1;
-        let item = convert::coerce(item, declared).map_err(|failure| failure.at(span))?;
-        self.assign(program, slot, item);
-        Ok(Next::Advance)
-    }
-
-    fn run_loop(&mut self, op: &Op) -> Outcome<Next> {
-        let Op::RunLoop {
-            collection,
-            slot,
-            declared,
-            program,
-            parallel,
-            span,
-        } = op
-        else {
-            return Ok(Next::Advance);
-        };
-        let items = self.items(collection)?;
-        if items.is_empty() {
-            return Ok(Next::Advance);
-        }
-        let parallel = match parallel {
-            Parallel::Unbounded => items.len(),
-            Parallel::Number(value) => {
-                let number = self.memory.evaluate(value)?;
-                degree(&number).map_err(|failure| failure.at(value.span))?
-            }
-        };
-        let mut iterations = Vec::with_capacity(items.len());
-        for item in items {
-            let item = convert::coerce(item, *declared).map_err(|failure| failure.at(*span))?;
-            let mut slots = self.memory.slots.clone();
-            slots[*slot] = item;
-            iterations.push(Variables::copied(slots, &self.memory.heap, &self.addresses));
-        }
-        self.pending = Pending::Ended(self.counter + 1);
-        Ok(Next::Stay(Step::Run(Run::Loop {
-            program: *program,
-            iterations,
-            parallel,
-        })))
-    }
-
-    /// A statement that is not bound yet asks for the schema.
-    fn ask_schema(&mut self, plan: &Plan, statement: StatementId, address: Address) -> Next {
-        let tables = plan.statement(statement).tables.clone();
-        self.pending = Pending::Schema(statement, address.clone());
-        Next::Stay(Step::Bind {
-            address,
-            statement,
-            tables,
-        })
-    }
-
-    fn bind(
-        &mut self,
-        plan: &Plan,
-        statement: StatementId,
-        address: Address,
-        schema: &Schema,
-    ) -> Outcome<()> {
-        match bind(plan, statement, schema) {
-            Ok(bound) => {
-                self.sinks.remember(statement, address, bound);
-                Ok(())
-            }
-            Err(diagnostics) => {
-                let messages: Vec<_> = diagnostics.iter().map(|d| d.message.as_str()).collect();
-                let first = diagnostics.first();
-                let code = first.map_or("E_BIND", |d| d.code);
-                let hint = first.and_then(|d| d.hint.clone());
-                let span = first.map_or(plan.statement(statement).span, |d| d.span);
-                let mut error = Failure {
-                    code,
-                    message: messages.join("; "),
-                    hint,
-                }
-                .at(span);
-                error.class = dajet_core::ErrorClass::Misconfigured;
-                Err(error)
-            }
-        }
-    }
-
-    fn call(&mut self, plan: &Plan, id: StatementId, into: Option<Target>) -> Outcome<Next> {
-        let statement = plan.statement(id);
-        let what = if statement.writes { "INSERT" } else { "SELECT" };
-        let address = self.address(statement.place, what, statement.span)?;
-        let Some(bound) = self.sinks.bound(id, &address) else {
-            return Ok(self.ask_schema(plan, id, address));
-        };
-        let bound = Arc::clone(bound);
-        let parameters = sinks::parameters(&mut self.memory, statement, &bound)?;
-        self.pending = Pending::Answer(into);
-        let bound = Arc::clone(&bound.statement);
-        Ok(Next::Stop(Step::Call {
-            address,
-            statement: id,
-            bound,
-            parameters,
-        }))
-    }
-
-    fn emit_row(&mut self, plan: &Plan, id: StatementId) -> Outcome<Next> {
-        let statement = plan.statement(id);
-        let Some(address) = statement
-            .place
-            .and_then(|place| self.addresses[place].as_ref())
-        else {
-            self.address(None, "INSERT", statement.span)?;
-            return Ok(Next::Advance);
-        };
-        let Some(bound) = self.sinks.bound(id, address) else {
-            let address = address.clone();
-            return Ok(self.ask_schema(plan, id, address));
-        };
-        let record = sinks::parameters(&mut self.memory, statement, bound)?;
-        match self.sinks.rows(id) {
-            Some(sink) => Ok(Next::Stop(Step::Emit(sink, record))),
-            None => Ok(Next::Advance),
-        }
-    }
-
-    fn emit_message(&mut self, plan: &Plan, program: &Program, id: StatementId) -> Outcome<Next> {
-        let statement = plan.statement(id);
-        let Detail::Message(message) = &statement.detail else {
-            return Ok(Next::Advance);
-        };
-        let sink = match self.sinks.first_messages(id) {
-            Some(sink) if message.invariant => sink,
-            _ => {
-                let spec = self.message_spec(message)?;
-                self.sinks.messages(id, spec)
-            }
-        };
-        let mut record = Record::with_capacity(statement.parameters.len());
-        for value in &statement.parameters {
-            record.push(self.memory.evaluate_out(value)?);
-        }
-        self.undelivered = program.purpose != Purpose::Body;
-        Ok(Next::Stop(Step::Emit(sink, record)))
-    }
-
-    fn message_spec(&mut self, message: &MessagePlan) -> Outcome<MessageSpec> {
-        let text = sinks::resolve(&mut self.memory, &self.environment, &message.address)?;
-        let mut options = Vec::with_capacity(message.options.len());
-        for (name, value) in &message.options {
-            options.push((Arc::clone(name), self.memory.evaluate_out(value)?));
-        }
-        let columns = Arc::clone(&message.columns);
-        Ok(MessageSpec {
-            address: Address::new(text),
-            options,
-            columns,
-        })
-    }
-
-    /// First value, first row or all rows, as the variable's type asks.
-    fn store_answer(&mut self, program: &Program, target: Target, answer: Answer) -> Outcome<()> {
-        let shape = answer.shape;
-        let mut rows = answer.groups.into_iter().next().unwrap_or_default();
-        let datum = match target.declared {
-            Type::Array if rows.is_empty() => NULL,
-            Type::Array => {
-                let items = rows
-                    .into_iter()
-                    .map(|row| self.memory.heap.row(&shape, row))
-                    .collect();
-                self.memory.heap.array(items)
-            }
-            _ if rows.is_empty() => NULL,
-            Type::Object => self.memory.heap.row(&shape, rows.swap_remove(0)),
-            _ => {
-                let value = rows.swap_remove(0).into_iter().next().unwrap_or_default();
-                let datum = self.memory.heap.import(value);
-                convert::coerce(datum, target.declared).map_err(|f| f.at(target.span))?
-            }
-        };
-        self.assign(program, target.slot, datum);
-        Ok(())
-    }
 }
 
 /// Empties the variables that live for one record.
@@ -727,14 +488,5 @@ fn duration(seconds: &Datum) -> Result<Duration, Failure> {
     }
 }
 
-/// `MAXDOP n`
-fn degree(number: &Datum) -> Result<usize, Failure> {
-    match number {
-        Datum::Scalar(Value::Integer(0)) => Ok(Run::CORES),
-        Datum::Scalar(Value::Integer(n)) if *n < 0 => Ok(Run::CORES_BUT_ONE),
-        Datum::Scalar(Value::Integer(n)) => Ok(usize::try_from(*n).unwrap_or(usize::MAX - 1)),
-        other => {
-            Err(Failure::of_type(format!("MAXDOP takes an integer, not {}", other.type_name())))
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

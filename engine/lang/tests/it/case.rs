@@ -24,6 +24,7 @@ pub const INPUTS: &[&str] = &[
 ];
 
 /// A case as it stands in its file.
+#[derive(Clone)]
 pub struct Case {
     pub path: PathBuf,
     comment: String,
@@ -73,6 +74,13 @@ impl Case {
         match self.sections.iter_mut().find(|(n, _)| n == name) {
             Some(section) => section.1 = body,
             None => self.sections.push((name.to_owned(), body)),
+        }
+    }
+
+    /// Replaces a given section.
+    pub fn replace_input(&mut self, name: &str, body: &str) {
+        for section in self.sections.iter_mut().filter(|(n, _)| n == name) {
+            body.clone_into(&mut section.1);
         }
     }
 

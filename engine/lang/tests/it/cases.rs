@@ -13,6 +13,7 @@ const SECTIONS: &[(&str, fn(&Case) -> String)] = &[
     ("syntax", syntax),
     ("diagnostics", diagnostics),
     ("plan", plan),
+    ("mermaid", mermaid),
     ("trace", trace),
 ];
 
@@ -77,6 +78,15 @@ fn syntax(case: &Case) -> String {
 fn diagnostics(case: &Case) -> String {
     let script = case.section("script").unwrap_or_default();
     show(script, &dajet_lang::compile(script).1)
+}
+
+/// The actor graph as a chart.
+fn mermaid(case: &Case) -> String {
+    let script = case.section("script").unwrap_or_default();
+    let plan = dajet_lang::compile(script).0;
+    plan.map_or_else(String::new, |plan| {
+        plan.explain_mermaid().trim_end().to_owned()
+    })
 }
 
 /// The actor graph.

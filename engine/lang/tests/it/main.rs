@@ -2,6 +2,7 @@
 
 mod case;
 mod cases;
+mod robustness;
 mod show;
 mod speed;
 mod trace;

@@ -1,0 +1,203 @@
+//! What goes to databases and brokers: addresses, binding, calls, and what is gathered.
+
+use std::sync::Arc;
+
+use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Span};
+
+use super::Step;
+use super::convert;
+use super::failure::{Failure, Outcome};
+use super::heap::NULL;
+use super::run::{Next, Pending, State};
+use super::sinks;
+use crate::bind::bind;
+use crate::plan::{Detail, MessagePlan, Plan, StatementId};
+use crate::program::{Place, Program, Purpose, Target, Type};
+
+impl State {
+    /// `USE`
+    pub(super) fn enter(&mut self, plan: &Plan, place: Place) -> Outcome<Next> {
+        let template = &plan.uses[place];
+        if template.invariant && self.addresses[place].is_some() {
+            return Ok(Next::Advance);
+        }
+        let text = sinks::resolve(&mut self.memory, &self.environment, template)?;
+        if self.addresses[place]
+            .as_ref()
+            .is_none_or(|old| old.expose() != text)
+        {
+            self.addresses[place] = Some(Address::new(text));
+        }
+        Ok(Next::Advance)
+    }
+
+    /// The address of a statement's USE.
+    pub(super) fn address(&self, place: Option<Place>, what: &str, span: Span) -> Outcome<Address> {
+        place
+            .and_then(|place| self.addresses[place].clone())
+            .ok_or_else(|| {
+                Failure::new("E_BIND", format!("{what} stands outside of USE"))
+                    .hint("Put it between USE 'address' and END.")
+                    .at(span)
+            })
+    }
+
+    /// A statement that is not bound yet asks for the schema.
+    pub(super) fn ask_schema(
+        &mut self,
+        plan: &Plan,
+        statement: StatementId,
+        address: Address,
+    ) -> Next {
+        let tables = plan.statement(statement).tables.clone();
+        self.pending = Pending::Schema(statement, address.clone());
+        Next::Stay(Step::Bind {
+            address,
+            statement,
+            tables,
+        })
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        plan: &Plan,
+        statement: StatementId,
+        address: Address,
+        schema: &Schema,
+    ) -> Outcome<()> {
+        match bind(plan, statement, schema) {
+            Ok(bound) => {
+                self.sinks.remember(statement, address, bound);
+                Ok(())
+            }
+            Err(diagnostics) => {
+                let messages: Vec<_> = diagnostics.iter().map(|d| d.message.as_str()).collect();
+                let first = diagnostics.first();
+                let code = first.map_or("E_BIND", |d| d.code);
+                let hint = first.and_then(|d| d.hint.clone());
+                let span = first.map_or(plan.statement(statement).span, |d| d.span);
+                let mut error = Failure {
+                    code,
+                    message: messages.join("; "),
+                    hint,
+                }
+                .at(span);
+                error.class = ErrorClass::Misconfigured;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn call(
+        &mut self,
+        plan: &Plan,
+        id: StatementId,
+        into: Option<Target>,
+    ) -> Outcome<Next> {
+        let statement = plan.statement(id);
+        let what = if statement.writes { "INSERT" } else { "SELECT" };
+        let address = self.address(statement.place, what, statement.span)?;
+        let Some(bound) = self.sinks.bound(id, &address) else {
+            return Ok(self.ask_schema(plan, id, address));
+        };
+        let bound = Arc::clone(bound);
+        let parameters = sinks::parameters(&mut self.memory, statement, &bound)?;
+        self.pending = Pending::Answer(into);
+        let bound = Arc::clone(&bound.statement);
+        Ok(Next::Stop(Step::Call {
+            address,
+            statement: id,
+            bound,
+            parameters,
+        }))
+    }
+
+    pub(super) fn emit_row(&mut self, plan: &Plan, id: StatementId) -> Outcome<Next> {
+        let statement = plan.statement(id);
+        let Some(address) = statement
+            .place
+            .and_then(|place| self.addresses[place].as_ref())
+        else {
+            self.address(None, "INSERT", statement.span)?;
+            return Ok(Next::Advance);
+        };
+        let Some(bound) = self.sinks.bound(id, address) else {
+            let address = address.clone();
+            return Ok(self.ask_schema(plan, id, address));
+        };
+        let record = sinks::parameters(&mut self.memory, statement, bound)?;
+        match self.sinks.rows(id) {
+            Some(sink) => Ok(Next::Stop(Step::Emit(sink, record))),
+            None => Ok(Next::Advance),
+        }
+    }
+
+    pub(super) fn emit_message(
+        &mut self,
+        plan: &Plan,
+        program: &Program,
+        id: StatementId,
+    ) -> Outcome<Next> {
+        let statement = plan.statement(id);
+        let Detail::Message(message) = &statement.detail else {
+            return Ok(Next::Advance);
+        };
+        let sink = match self.sinks.first_messages(id) {
+            Some(sink) if message.invariant => sink,
+            _ => {
+                let spec = self.message_spec(message)?;
+                self.sinks.messages(id, spec)
+            }
+        };
+        let mut record = Record::with_capacity(statement.parameters.len());
+        for value in &statement.parameters {
+            record.push(self.memory.evaluate_out(value)?);
+        }
+        self.undelivered = program.purpose != Purpose::Body;
+        Ok(Next::Stop(Step::Emit(sink, record)))
+    }
+
+    pub(super) fn message_spec(&mut self, message: &MessagePlan) -> Outcome<MessageSpec> {
+        let text = sinks::resolve(&mut self.memory, &self.environment, &message.address)?;
+        let mut options = Vec::with_capacity(message.options.len());
+        for (name, value) in &message.options {
+            options.push((Arc::clone(name), self.memory.evaluate_out(value)?));
+        }
+        let columns = Arc::clone(&message.columns);
+        Ok(MessageSpec {
+            address: Address::new(text),
+            options,
+            columns,
+        })
+    }
+
+    /// First value, first row or all rows, as the variable's type asks.
+    pub(super) fn store_answer(
+        &mut self,
+        program: &Program,
+        target: Target,
+        answer: Answer,
+    ) -> Outcome<()> {
+        let shape = answer.shape;
+        let mut rows = answer.groups.into_iter().next().unwrap_or_default();
+        let datum = match target.declared {
+            Type::Array if rows.is_empty() => NULL,
+            Type::Array => {
+                let items = rows
+                    .into_iter()
+                    .map(|row| self.memory.heap.row(&shape, row))
+                    .collect();
+                self.memory.heap.array(items)
+            }
+            _ if rows.is_empty() => NULL,
+            Type::Object => self.memory.heap.row(&shape, rows.swap_remove(0)),
+            _ => {
+                let value = rows.swap_remove(0).into_iter().next().unwrap_or_default();
+                let datum = self.memory.heap.import(value);
+                convert::coerce(datum, target.declared).map_err(|f| f.at(target.span))?
+            }
+        };
+        self.assign(program, target.slot, datum);
+        Ok(())
+    }
+}
