@@ -285,10 +285,17 @@ fn one_line(text: &str) -> String {
         .join(" ")
 }
 
+/// Longest duration that a setting may have; the sum of some of them must not overflow.
+const SECONDS_MAX: f64 = 1e9;
+
 fn duration(value: &str) -> Result<Duration, String> {
-    let wrong = || "it must be a number of seconds".to_owned();
-    let seconds: f64 = value.parse().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    let seconds: Option<f64> = value
+        .parse()
+        .ok()
+        .filter(|s| (0.0..=SECONDS_MAX).contains(s));
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(|| format!("it must be a number of seconds, at most {SECONDS_MAX}"))
 }
 
 fn count(value: &str, least: u32) -> Result<u32, String> {
@@ -411,6 +418,8 @@ mod tests {
         for pair in [
             "IdleDelay=soon",
             "IdleDelay=-1",
+            "StopGrace=1e30",
+            "StopGrace=NaN",
             "MaxAttempts=0",
             "BatchBytes=2GB",
             "LogFormat=xml",

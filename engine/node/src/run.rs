@@ -152,14 +152,7 @@ fn conclude(script: &Compiled, end: End, result: bool, screen: &Screen) -> (&'st
         }
         End::Outcome(Outcome::Failed(error)) => {
             report(script, &error, screen);
-            (
-                "failed",
-                if error.code() == "E_BIND" {
-                    Exit::Script
-                } else {
-                    Exit::RunTime
-                },
-            )
+            ("failed", exit_of(&error))
         }
         End::Hung => {
             screen.say(&format!(
@@ -172,6 +165,16 @@ fn conclude(script: &Compiled, end: End, result: bool, screen: &Screen) -> (&'st
             screen.say(&format!("error: {} was lost to a panic", script.name));
             ("lost", Exit::RunTime)
         }
+    }
+}
+
+/// What an error means that ended a script outside of a source, or at its first bind.
+fn exit_of(error: &PipelineError) -> Exit {
+    match error {
+        // The machine says so of a value of `--param` only.
+        PipelineError::Script { error, .. } if error.code == "E_PARAM" => Exit::Usage,
+        _ if error.code() == "E_BIND" => Exit::Script,
+        _ => Exit::RunTime,
     }
 }
 

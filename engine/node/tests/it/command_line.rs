@@ -50,6 +50,10 @@ fn wrong_calls_name_what_was_probably_meant() {
         &["unknown parameter \"limits\"", "\"limit\""],
     );
     check(
+        &["run", "orders.djs", "--param", "limit=много"],
+        &["orders.djs:1:9", "\"limit\"", "integer"],
+    );
+    check(
         &["stream", "--file", "."],
         &["\".\" is a folder, not a script"],
     );
