@@ -7,6 +7,7 @@ mod broker;
 mod database;
 mod evaluate;
 mod faults;
+mod reading;
 mod state;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,8 @@ use crate::record::{Record, Shape};
 use crate::schema::Schema;
 
 use super::faults::Operation;
-use super::state::{Attempt, Event, Reading, not_supported};
+use super::reading::{Attempt, Reading};
+use super::state::{Event, not_supported};
 use super::{World, lost};
 
 /// How often a reader looks whether a row is still locked, and how often it looks at most.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::Value;
 use crate::error::{ErrorClass, SystemError};
-use crate::query::{Body, Drain, Insert, Select, Statement};
-use crate::record::{OrderKeys, Record, Records, Shape};
+use crate::query::{Body, Insert, Select, Statement};
+use crate::record::Record;
 use crate::schema::Table;
 
 use super::Watcher;
@@ -110,23 +110,23 @@ impl View<'_> {
     }
 }
 
-struct Stored {
-    table: Arc<Table>,
-    rows: BTreeMap<u64, StoredRow>,
+pub(super) struct Stored {
+    pub(super) table: Arc<Table>,
+    pub(super) rows: BTreeMap<u64, StoredRow>,
     refused: Option<Value>,
 }
 
-struct StoredRow {
-    values: Record,
-    locked_by: Option<u64>,
+pub(super) struct StoredRow {
+    pub(super) values: Record,
+    pub(super) locked_by: Option<u64>,
 }
 
 /// A transaction.
-struct OpenClaim {
+pub(super) struct OpenClaim {
     database: String,
-    source: Option<u64>,
+    pub(super) source: Option<u64>,
     /// Rows that are deleted by the commit.
-    deleted: Vec<((String, String), u64)>,
+    pub(super) deleted: Vec<((String, String), u64)>,
     /// Rows that are inserted by the commit.
     inserted: Vec<((String, String), Record)>,
     poisoned: bool,
@@ -138,34 +138,10 @@ pub(super) struct State {
     pub(super) now: Duration,
     pub(super) faults: Faults,
     pub(super) watcher: Option<Watcher>,
-    tables: BTreeMap<(String, String), Stored>,
+    pub(super) tables: BTreeMap<(String, String), Stored>,
     topics: BTreeMap<String, Vec<Record>>,
-    claims: BTreeMap<u64, OpenClaim>,
+    pub(super) claims: BTreeMap<u64, OpenClaim>,
     next: u64,
-}
-
-/// A source of this world.
-pub(super) struct Reading<'a> {
-    pub(super) database: &'a str,
-    pub(super) source: u64,
-    pub(super) drain: &'a Drain,
-    pub(super) parameters: &'a [Value],
-    pub(super) wait_for_locked: bool,
-    pub(super) bytes: usize,
-}
-
-/// The answer of an attempt to read.
-pub(super) enum Attempt {
-    Taken {
-        records: Records,
-        keys: OrderKeys,
-        claim: u64,
-    },
-    Empty {
-        complete: bool,
-    },
-    /// A row is locked, and the reader wants to wait.
-    Locked,
 }
 
 impl State {
@@ -256,7 +232,7 @@ impl State {
     }
 
     /// Gives back what closed sessions held, as far as their systems have noticed by now.
-    fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let now = self.now;
         let due = |claim: &OpenClaim| claim.gone_at.is_some_and(|at| at <= now);
         let gone: Vec<u64> = self
@@ -282,104 +258,6 @@ impl State {
             if let Some(row) = row {
                 row.locked_by = None;
             }
-        }
-    }
-
-    pub(super) fn try_read(&mut self, reading: &Reading<'_>) -> Result<Attempt, SystemError> {
-        self.sweep();
-        let drain = reading.drain;
-        let name = (
-            reading.database.to_owned(),
-            drain.from.table.name.to_string(),
-        );
-        let stored = self
-            .tables
-            .get(&name)
-            .ok_or_else(|| unknown_table(&name.1))?;
-        let scope = |row| Scope {
-            row: Some(row),
-            outputs: &[],
-            parameters: reading.parameters,
-        };
-        let top = match evaluate(&drain.top, &Scope::of(reading.parameters))? {
-            Value::Integer(top) => usize::try_from(top).unwrap_or(0),
-            other => return Err(not_supported(&format!("TOP of type {}", other.type_name()))),
-        };
-        let mut due = Vec::new();
-        let mut skipped = false;
-        for (id, row) in sorted(stored, drain)? {
-            if due.len() == top {
-                break;
-            }
-            if !holds(
-                drain.filter.as_ref(),
-                &scope(row_in(drain, stored, &row.values)),
-            )? {
-                continue;
-            }
-            let own = |holder| {
-                self.claims
-                    .get(&holder)
-                    .is_some_and(|c| c.source == Some(reading.source))
-            };
-            match row.locked_by {
-                Some(holder) if own(holder) => {}
-                Some(_) if reading.wait_for_locked => return Ok(Attempt::Locked),
-                Some(_) => skipped = true,
-                None => due.push(id),
-            }
-        }
-        let mut read = Taken::new(drain);
-        let mut taken = Vec::new();
-        for id in due {
-            let Some(row) = stored.rows.get(&id) else {
-                continue;
-            };
-            read.add(drain, &scope(row_in(drain, stored, &row.values)))?;
-            taken.push(id);
-            if read.records.size() >= reading.bytes {
-                break;
-            }
-        }
-        if taken.is_empty() {
-            self.note(Event::Empty {
-                source: reading.source,
-                complete: !skipped,
-            });
-            return Ok(Attempt::Empty { complete: !skipped });
-        }
-        Ok(self.take(reading, name, taken, read))
-    }
-
-    fn take(
-        &mut self,
-        reading: &Reading<'_>,
-        table: (String, String),
-        rows: Vec<u64>,
-        read: Taken,
-    ) -> Attempt {
-        let claim = self.number();
-        let mut firsts = Vec::with_capacity(rows.len());
-        if let Some(stored) = self.tables.get_mut(&table) {
-            for id in &rows {
-                if let Some(row) = stored.rows.get_mut(id) {
-                    row.locked_by = Some(claim);
-                    firsts.push(row.values.first().cloned().unwrap_or_default());
-                }
-            }
-        }
-        let mut open = OpenClaim::new(reading.database, Some(reading.source));
-        open.deleted = rows.into_iter().map(|row| (table.clone(), row)).collect();
-        self.claims.insert(claim, open);
-        self.note(Event::Read {
-            source: reading.source,
-            claim,
-            rows: firsts,
-        });
-        Attempt::Taken {
-            records: read.records,
-            keys: read.keys,
-            claim,
         }
     }
 
@@ -563,7 +441,7 @@ impl State {
 }
 
 impl OpenClaim {
-    fn new(database: &str, source: Option<u64>) -> Self {
+    pub(super) fn new(database: &str, source: Option<u64>) -> Self {
         Self {
             database: database.to_owned(),
             source,
@@ -575,76 +453,7 @@ impl OpenClaim {
     }
 }
 
-/// Records as they are read.
-struct Taken {
-    records: Records,
-    keys: OrderKeys,
-}
-
-impl Taken {
-    fn new(drain: &Drain) -> Self {
-        let names = |count: usize| (0..count).map(|n| format!("key{n}"));
-        let shape = Shape::new(drain.columns.iter().map(|column| column.name.clone()));
-        Self {
-            records: Records {
-                shape,
-                rows: Vec::new(),
-            },
-            keys: OrderKeys {
-                shape: Shape::new(names(drain.order.len())),
-                values: Vec::new(),
-            },
-        }
-    }
-
-    fn add(&mut self, drain: &Drain, scope: &Scope<'_>) -> Result<(), SystemError> {
-        let columns = drain.columns.iter();
-        let row: Result<Record, _> = columns
-            .map(|output| evaluate(&output.expr, scope))
-            .collect();
-        self.records.rows.push(row?);
-        for order in &drain.order {
-            self.keys.values.push(evaluate(&order.expr, scope)?);
-        }
-        Ok(())
-    }
-}
-
-fn row_in<'a>(drain: &'a Drain, stored: &'a Stored, values: &'a Record) -> Row<'a> {
-    Row {
-        alias: &drain.from.alias,
-        table: &stored.table,
-        values,
-    }
-}
-
-/// The rows in the order of the statement; integers only.
-fn sorted<'a>(
-    stored: &'a Stored,
-    drain: &'a Drain,
-) -> Result<Vec<(u64, &'a StoredRow)>, SystemError> {
-    let mut rows = Vec::with_capacity(stored.rows.len());
-    for (id, row) in &stored.rows {
-        let scope = Scope {
-            row: Some(row_in(drain, stored, &row.values)),
-            outputs: &[],
-            parameters: &[],
-        };
-        let mut key = Vec::with_capacity(drain.order.len());
-        for order in &drain.order {
-            match evaluate(&order.expr, &scope)? {
-                Value::Integer(n) if order.descending => key.push(-n),
-                Value::Integer(n) => key.push(n),
-                other => return Err(not_supported(&format!("order by {}", other.type_name()))),
-            }
-        }
-        rows.push((key, *id, row));
-    }
-    rows.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-    Ok(rows.into_iter().map(|(_, id, row)| (id, row)).collect())
-}
-
-fn unknown_table(table: &str) -> SystemError {
+pub(super) fn unknown_table(table: &str) -> SystemError {
     let message = format!("table \"{table}\" is unknown");
     let mut error = SystemError::misconfigured("E_BIND", message);
     error.unknown_name = true;
