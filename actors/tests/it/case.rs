@@ -97,7 +97,7 @@ impl Case {
         let mut random = Random(seed);
         let shape = SHAPES[random.below(SHAPES.len() as u64) as usize];
         let top = random.between(1, 9) as usize;
-        let rows = random.between(5, 90) as i64;
+        let rows = random.between(5, 50) as i64;
         let rows_at_start = if random.chance(50) { rows } else { rows / 2 };
         let hostile = random.between(0, 150);
         let chances = Chances {
