@@ -55,6 +55,8 @@ pub struct Rendered {
     pub shape: Arc<Shape>,
     /// How the rows are read.
     pub readers: Vec<Reader>,
+    /// The table that gets one row for each record; `None` if the statement does anything else.
+    pub grows: Option<Arc<str>>,
     /// Sequences that it draws from.
     pub sequences: Vec<Arc<str>>,
     /// True if an output differs each time it is evaluated.
@@ -247,7 +249,9 @@ impl Writer {
         let list = std::mem::take(&mut values.out.sql);
         self.out = values.out;
         self.push(&query);
-        self.push(&format!("INSERT INTO {}", table_name(&insert.table)));
+        let table = table_name(&insert.table);
+        self.push(&format!("INSERT INTO {table}"));
+        self.out.grows = insert.query.is_none().then(|| table.into());
         match (names.is_empty(), insert.query.is_some()) {
             (true, false) => self.push(" DEFAULT VALUES"),
             (true, true) => {

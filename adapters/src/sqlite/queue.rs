@@ -15,14 +15,14 @@ use super::drain::DrainPlan;
 use super::failure::{Trouble, classify};
 use super::held::{self, Keys, SourceId};
 use super::run::{self, Batch};
-use super::state::{ClaimId, Queued, State};
+use super::state::{ClaimId, Queued, State, Written};
 use super::values::Arena;
 
 /// More runs of held rows than these are left out one by one.
 const GAPS_MAX: usize = 16;
 
 /// State of a file at which rows were read: changes of others, changes of our own.
-type Version = (i64, u64);
+type Version = (i64, (u64, u64));
 
 /// A read that is not yet final.
 pub struct SourceClaim {
@@ -76,7 +76,7 @@ impl State {
     ) -> Result<Result<ReadRows, bool>, Trouble> {
         let main = self.main()?;
         warn_of_sorting(&main, plan);
-        let version = self.version(&main)?;
+        let version = self.version(&main, &plan.table)?;
         let most = plan.top(parameters)?;
         let mut gathered = Gathered::default();
         let skipped = self.gather(
@@ -189,14 +189,14 @@ impl State {
         Ok(true)
     }
 
-    fn version(&self, main: &Connection) -> Result<Version, Trouble> {
+    fn version(&self, main: &Connection, table: &str) -> Result<Version, Trouble> {
         let mut statement = main
             .prepare_cached("PRAGMA data_version")
             .map_err(|e| classify("cannot look at the version of the file", e))?;
         let version = statement
             .query_row([], |row| row.get(0))
             .map_err(|e| classify("cannot look at the version of the file", e))?;
-        Ok((version, self.own_writes))
+        Ok((version, self.changes(table)))
     }
 
     /// Makes a read final: deletes its rows if they are what was read, and does the writes of the body.
@@ -211,40 +211,38 @@ impl State {
         let main = self.main()?;
         self.begin_immediate(&main)?;
         let done = self.finalise(&main, claim, queued);
-        let done = match done {
-            Ok(aside) => self.commit_on(&main).map(|()| aside),
-            Err(trouble) => {
-                self.roll_back(&main);
-                Err(trouble)
-            }
-        };
-        if done? {
-            self.own_writes += 1;
-        }
+        let (written, changed) = done.inspect_err(|_| self.roll_back(&main))?;
+        self.commit_on(&main)?;
+        self.note(written, changed);
         self.finish(claim);
         Ok(())
     }
 
-    /// Deletes and writes; true if more was changed than the claim's own rows.
+    /// Deletes and writes; returns what was meant to be written, and how many rows were changed.
     fn finalise(
         &mut self,
         main: &Connection,
         claim: ClaimId,
         queued: &[Queued],
-    ) -> Result<bool, Trouble> {
-        let now = self.version(main)?;
+    ) -> Result<(Written, u64), Trouble> {
         let before = main.total_changes();
-        let deleted = {
-            let held = self.claims.get(&claim).ok_or_else(gone)?;
-            held.take(main, held.version != now)?
-        };
-        self.write(main, queued)?;
-        Ok(main.total_changes() - before != deleted)
+        let held = self.claims.get(&claim).ok_or_else(gone)?;
+        let look = held.version != self.version(main, &held.plan.table)?;
+        let mut written = Written::default();
+        written.rows += held.take(main, look)?;
+        self.write(main, queued, &mut written)?;
+        Ok((written, main.total_changes() - before))
     }
 
-    fn write(&mut self, connection: &Connection, queued: &[Queued]) -> Result<(), Trouble> {
+    fn write(
+        &mut self,
+        connection: &Connection,
+        queued: &[Queued],
+        written: &mut Written,
+    ) -> Result<(), Trouble> {
         for write in queued {
             let rendered = self.rendered(&write.statement)?;
+            written.add(&rendered, &write.batch);
             run::run(connection, &rendered, &write.batch, &self.around.sequences)
                 .map_err(|trouble| Trouble::Failed(trouble.into_error()))?;
         }
@@ -289,7 +287,7 @@ impl State {
             .get(&claim)
             .ok_or_else(gone)?
             .take(writer, true)?;
-        self.write(writer, queued)
+        self.write(writer, queued, &mut Written::default())
     }
 }
 

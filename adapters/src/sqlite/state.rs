@@ -37,6 +37,31 @@ pub struct Queued {
     pub batch: Arc<Batch>,
 }
 
+/// What transactions of the reading connection may have done to rows of open claims. (Those of other connections show in
+/// SQLite's own version of the file.)
+#[derive(Default)]
+struct Changes {
+    anywhere: u64,
+    of_table: BTreeMap<Arc<str>, u64>,
+}
+
+/// The writes of one transaction.
+#[derive(Default)]
+pub struct Written {
+    /// Rows that it has to account for.
+    pub rows: u64,
+    /// Tables that got rows; `None` in it: something that is not known so well.
+    tables: Vec<Option<Arc<str>>>,
+}
+
+impl Written {
+    /// Adds a statement.
+    pub fn add(&mut self, rendered: &Rendered, batch: &Batch) {
+        self.rows += batch.len() as u64;
+        self.tables.push(rendered.grows.clone());
+    }
+}
+
 /// The state of a file's thread.
 pub struct State {
     pub(super) location: Location,
@@ -47,8 +72,7 @@ pub struct State {
     /// The claim whose transaction is open on the writing connection.
     pub(super) owner: Option<ClaimId>,
     pub(super) claims: BTreeMap<ClaimId, SourceClaim>,
-    /// Transactions of this thread that may have changed rows of open claims.
-    pub(super) own_writes: u64,
+    changes: Changes,
     rendered: FxHashMap<u64, Rc<Rendered>>,
     freed: bool,
 }
@@ -64,7 +88,7 @@ impl State {
             file: None,
             owner: None,
             claims: BTreeMap::new(),
-            own_writes: 0,
+            changes: Changes::default(),
             rendered: FxHashMap::default(),
             freed: false,
         }
@@ -90,7 +114,7 @@ impl State {
             let now = connection::file_number(&self.location.path);
             if now != self.file {
                 (self.main, self.writer) = (None, None);
-                self.own_writes += 1;
+                self.changes.anywhere += 1;
             }
         }
         if let Some(open) = &self.main {
@@ -138,6 +162,25 @@ impl State {
     /// `Misconfigured` if SQLite cannot express it.
     pub fn draws(&mut self, statement: &Statement) -> Result<bool, SystemError> {
         Ok(!self.rendered(statement)?.sequences.is_empty())
+    }
+
+    /// Remembers what a transaction of the reading connection has written: `changed` rows in fact, triggers included.
+    pub fn note(&mut self, written: Written, changed: u64) {
+        if written.rows != changed || written.tables.contains(&None) {
+            self.changes.anywhere += 1;
+            return;
+        }
+        for table in written.tables.into_iter().flatten() {
+            *self.changes.of_table.entry(table).or_default() += 1;
+        }
+    }
+
+    /// Changes of our own that may have met rows of a table.
+    pub fn changes(&self, table: &str) -> (u64, u64) {
+        (
+            self.changes.anywhere,
+            self.changes.of_table.get(table).copied().unwrap_or(0),
+        )
     }
 
     /// Busy while a transaction of this process is open.
@@ -248,11 +291,14 @@ impl State {
         }
         self.need_write_lock()?;
         self.begin_immediate(&main)?;
+        let before = main.total_changes();
         let done = run::run(&main, &rendered, batch, &self.around.sequences);
         match done {
             Ok(answer) => {
                 self.commit_on(&main)?;
-                self.own_writes += 1;
+                let mut written = Written::default();
+                written.add(&rendered, batch);
+                self.note(written, main.total_changes() - before);
                 Ok(answer)
             }
             Err(trouble) => {

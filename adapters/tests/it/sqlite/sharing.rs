@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dajet_core::query::{Body, Statement};
 use dajet_core::{ErrorClass, Value};
 
 use super::fixture::*;
@@ -284,4 +285,117 @@ async fn a_lock_of_the_application_is_waited_for_and_is_an_outage_then() {
     tokio::task::yield_now().await;
     fixture.run("COMMIT");
     waiting.await.unwrap().unwrap().commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_strict_reader_waits_for_rows_that_another_holds() {
+    let fixture = Fixture::new(QUEUES);
+    let mut one = fixture.source("q", &["id"], 2).await;
+    let held = batch(&mut *one).await;
+    let mut statement = drain(&fixture.table("q").await, &["id"], 2);
+    statement.strict = true;
+    let statement = Statement::new(0, Body::Drain(statement));
+    let mut two = fixture.service.source(spec(statement)).unwrap();
+    let waiting = tokio::spawn(async move { batch(&mut *two).await.first() });
+    for _ in 0..20 {
+        // The thread has seen the waiting read when it has answered this.
+        fixture
+            .service
+            .execute(&probe(), &[Vec::new()])
+            .await
+            .unwrap();
+    }
+    assert!(!waiting.is_finished());
+    held.claim.release().await.unwrap();
+    assert_eq!(waiting.await.unwrap(), [1, 2]);
+}
+
+fn probe() -> std::sync::Arc<Statement> {
+    let one = dajet_core::query::Expr::Literal(Value::Integer(1));
+    let columns = vec![dajet_core::query::Output {
+        name: "a".into(),
+        expr: one,
+        data_type: None,
+    }];
+    Statement::new(
+        0,
+        Body::Select(dajet_core::query::Select {
+            distinct: false,
+            top: None,
+            columns,
+            from: None,
+            filter: None,
+            order: Vec::new(),
+        }),
+    )
+}
+
+#[tokio::test]
+async fn a_later_batch_opens_its_transaction_after_the_earlier_one() {
+    let fixture = Fixture::new(QUEUES);
+    let target = fixture.table("t").await;
+    let (write, look) = (
+        insert(&target, &["id", "body"]),
+        select(&target, &["id"], &["id"]),
+    );
+    let mut source = fixture.source("q", &["id"], 2).await;
+    let (one, mut two) = (batch(&mut *source).await, batch(&mut *source).await);
+    two.claim.execute(&write, &two.rows).await.unwrap();
+    let second = tokio::spawn(async move {
+        let seen = two.claim.execute(&look, &[Vec::new()]).await.unwrap();
+        two.claim.commit().await.unwrap();
+        seen.groups[0].len()
+    });
+    for _ in 0..20 {
+        fixture
+            .service
+            .execute(&probe(), &[Vec::new()])
+            .await
+            .unwrap();
+    }
+    assert!(!second.is_finished());
+    one.claim.commit().await.unwrap();
+    assert_eq!(second.await.unwrap(), 2);
+    assert!(fixture.ask("SELECT 1 FROM q").is_empty());
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_broken_off() {
+    let fixture = Fixture::new(&format!(
+        "{QUEUES} CREATE TRIGGER endless AFTER INSERT ON t BEGIN
+           SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                                 SELECT i FROM n);
+         END;"
+    ));
+    let short = Duration::from_millis(100);
+    let service = open_for(fixture.folder.path(), "sqlite://очередь.db", short).unwrap();
+    let write = insert(&fixture.table("t").await, &["id", "body"]);
+    let row = [vec![Value::Integer(1), Value::text("x")]];
+    let error = refused(service.execute(&write, &row).await);
+    assert_eq!(error.class, ErrorClass::Transient);
+    assert!(
+        error.message.contains("longer than the time-out"),
+        "{error}"
+    );
+    assert!(fixture.ask("SELECT 1 FROM t").is_empty());
+}
+
+#[tokio::test]
+async fn reads_ahead_while_the_body_writes_into_the_same_file() {
+    let fixture = Fixture::new(
+        "CREATE TABLE q(id INTEGER PRIMARY KEY, body TEXT); CREATE TABLE t(id INTEGER, body TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+         INSERT INTO q SELECT i, 'т' || i FROM n;",
+    );
+    let write = insert(&fixture.table("t").await, &["id", "body"]);
+    let mut source = fixture.source("q", &["id"], 50).await;
+    let mut ahead = Some(batch(&mut *source).await);
+    while let Some(mut now) = ahead {
+        ahead = read(&mut *source).await;
+        now.claim.execute(&write, &now.rows).await.unwrap();
+        now.claim.commit().await.unwrap();
+    }
+    let moved = "SELECT count(*) || ' ' || sum(rowid = id) FROM t";
+    assert_eq!(fixture.ask(moved), ["500 500"]);
+    assert!(fixture.ask("SELECT 1 FROM q").is_empty());
 }
