@@ -1,9 +1,11 @@
 //! The laws of a source: order, commit, release, drop, several open claims.
 
+use dajet_core::query::{Body, Statement};
 use dajet_core::{Limit, Value};
 
 use super::fixture::{
-    Database, SKIPPING, WAITING, batch, drain, empty, insert, integers, source, table,
+    Database, SKIPPING, WAITING, ascending, batch, drain, empty, insert, integers, one, select,
+    source, table,
 };
 
 const QUEUE: &str = "CREATE TABLE \"Очередь\" (\"Номер\" bigint PRIMARY KEY, \"Тело\" text);
@@ -237,7 +239,7 @@ async fn takes_the_index_on_a_table_that_nobody_analysed() {
     let database = Database::with(sql).await;
     let service = database.service();
     let queue = drain(&table(&service, "q").await, &["id", "body"], &["id"], 1000);
-    let statement = dajet_core::query::Statement::new(0, dajet_core::query::Body::Drain(queue));
+    let statement = Statement::new(0, Body::Drain(queue));
     let text = service
         .text(&statement)
         .expect("PostgreSQL can express it")
@@ -265,5 +267,40 @@ async fn takes_the_index_on_a_table_that_nobody_analysed() {
         "{plan}"
     );
     assert_eq!(plan.matches("Index Scan using q_pkey").count(), 2, "{plan}");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn sessions_of_a_reader_guard_the_plan() {
+    let sql = "CREATE TABLE q (id int PRIMARY KEY); INSERT INTO q VALUES (1);
+        CREATE VIEW settings AS SELECT name, setting FROM pg_settings WHERE name IN
+        ('enable_seqscan', 'enable_hashjoin', 'jit', 'plan_cache_mode', 'client_connection_check_interval')";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let mut source = source(
+        &service,
+        drain(&table(&service, "q").await, &["id"], &["id"], 1),
+    );
+    let settings = table(&service, "settings").await;
+    let mut query = select(&settings, &["name", "setting"]);
+    query.order = vec![ascending(&settings, "name")];
+    let (_, _, mut claim) = batch(&mut source, WAITING).await;
+    let statement = Statement::new(0, Body::Select(query));
+    let rows = one(claim
+        .execute(&statement, &[vec![]])
+        .await
+        .expect("the claim reads too"));
+    let expected = [
+        ("client_connection_check_interval", "100"),
+        ("enable_hashjoin", "off"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
+    ];
+    assert_eq!(
+        rows,
+        expected.map(|(name, value)| vec![Value::text(name), Value::text(value)])
+    );
+    claim.commit().await.expect("commits");
     database.close().await;
 }
