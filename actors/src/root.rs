@@ -219,8 +219,10 @@ pub(crate) fn perform(
                 iterations,
                 parallel,
             } => {
+                let cores = || available_parallelism().map_or(1, usize::from);
                 let parallel = match parallel {
-                    0 => available_parallelism().map_or(1, usize::from),
+                    Run::CORES => cores(),
+                    Run::CORES_BUT_ONE => cores().saturating_sub(1).max(1),
                     n => n,
                 };
                 run_loop(
