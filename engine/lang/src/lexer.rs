@@ -570,10 +570,7 @@ mod tests {
             "error<@> x error<@1> \n1:1 \"@\" is not followed by a name \n1:5 \"@\" is not followed by a name",
         );
         check("{36:zz}", "error<{36:zz}> \n1:1 malformed entity");
-        check(
-            "{a}",
-            "error<{a}> \n1:1 malformed entity",
-        );
+        check("{a}", "error<{a}> \n1:1 malformed entity");
         check("[]", "error<[]> \n1:1 bracketed name is empty");
         check("[a\nb", "error<[a> b \n1:1 bracketed name is not closed");
     }
