@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use actix_rt::{System, SystemRunner};
+use actix_rt::{Arbiter, System, SystemRunner};
 use dajet_actors::{Arbiters, Outcome, ScriptSpec, Services};
 use dajet_core::{Connectors, Environment};
 use tokio::runtime::Runtime;
@@ -87,10 +87,12 @@ impl Node {
         let runtime = runtime()?;
         let system = System::with_tokio_rt(|| runtime);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
-            system,
-            arbiters: Arbiters::new(cores),
-        })
+        // Over the one runtime, connections of the drivers run beside the actors, not under them.
+        let arbiters = (0..cores)
+            .map(|_| Arbiter::with_tokio_rt(move || runtime))
+            .collect();
+        let arbiters = Arbiters::over(arbiters);
+        Ok(Self { system, arbiters })
     }
 
     /// The threads that actors live on.
