@@ -51,9 +51,23 @@ pub struct ReadRows {
     pub keys: OrderKeys,
 }
 
+/// What a reader asks for.
+pub struct Ask {
+    /// Which source asks.
+    pub source: SourceId,
+    /// What it asks.
+    pub plan: Arc<DrainPlan>,
+    /// What its texts are bound to.
+    pub parameters: Vec<Value>,
+    /// Bytes at which the read stops.
+    pub bytes_max: usize,
+}
+
 /// Rows on their way.
-#[derive(Default)]
-struct Gathered {
+struct Reading<'a> {
+    main: &'a Connection,
+    ask: &'a Ask,
+    most: i64,
     rows: Vec<Record>,
     rowids: Vec<i64>,
     raw_keys: Vec<Raw>,
@@ -66,46 +80,32 @@ impl State {
     ///
     /// # Errors
     /// Busy: somebody keeps readers out, or another source holds rows and the order is strict.
-    pub fn read(
-        &mut self,
-        claim: ClaimId,
-        source: SourceId,
-        plan: &Arc<DrainPlan>,
-        parameters: &[Value],
-        bytes_max: usize,
-    ) -> Result<Result<ReadRows, bool>, Trouble> {
+    pub fn read(&mut self, claim: ClaimId, ask: &Ask) -> Result<Result<ReadRows, bool>, Trouble> {
+        let plan = &ask.plan;
         let main = self.main()?;
         warn_of_sorting(&main, plan);
         let version = self.version(&main, &plan.table)?;
-        let most = plan.top(parameters)?;
-        let mut gathered = Gathered::default();
-        let skipped = self.gather(
-            &main,
-            source,
-            plan,
-            parameters,
-            (most, bytes_max),
-            &mut gathered,
-        )?;
-        if gathered.rows.is_empty() {
+        let mut reading = Reading::new(&main, ask)?;
+        let skipped = self.gather(&mut reading)?;
+        if reading.rows.is_empty() {
             return Ok(Err(!skipped));
         }
-        let rows = keep_hidden(plan, gathered.rows);
+        let rows = take_apart(plan, reading.rows);
         let keys = if plan.by_rowid {
-            Keys::Runs(held::runs_of(gathered.rowids.clone()))
+            Keys::Runs(held::runs_of(reading.rowids.clone()))
         } else {
-            Keys::Encoded(encoded(&gathered.raw_keys, plan.key_width))
+            Keys::Encoded(encoded(&reading.raw_keys, plan.key_width))
         };
-        let mut rowids: Vec<_> = gathered.rowids.into_iter().zip(0..).collect();
+        let mut rowids: Vec<_> = reading.rowids.into_iter().zip(0..).collect();
         rowids.sort_unstable();
-        self.around.held.lock().add(&plan.table, source, &keys);
+        self.around.held.lock().add(&plan.table, ask.source, &keys);
         let claimed = SourceClaim {
-            source,
+            source: ask.source,
             plan: Arc::clone(plan),
-            parameters: parameters.to_vec(),
+            parameters: ask.parameters.clone(),
             keys,
             rowids,
-            raw_keys: gathered.raw_keys,
+            raw_keys: reading.raw_keys,
             values: rows.all,
             version,
         };
@@ -121,72 +121,49 @@ impl State {
         Ok(Ok(ReadRows { records, keys }))
     }
 
-    /// Reads into `gathered`; true if held rows were left out.
-    fn gather(
-        &mut self,
-        main: &Connection,
-        source: SourceId,
-        plan: &DrainPlan,
-        parameters: &[Value],
-        limits: (i64, usize),
-        gathered: &mut Gathered,
-    ) -> Result<bool, Trouble> {
+    /// Reads; true if held rows were left out.
+    fn gather(&mut self, reading: &mut Reading<'_>) -> Result<bool, Trouble> {
+        let (plan, source) = (&*reading.ask.plan, reading.ask.source);
         let gaps = {
             let mut held = self.around.held.lock();
             held.start(&plan.table);
             match held.table(&plan.table) {
-                None => {
-                    drop(held);
-                    step(main, plan, &plan.read, parameters, &[], limits, gathered)?;
-                    return Ok(false);
-                }
+                None => None,
                 Some(table) if plan.strict && table.by_another(source) => {
                     let message =
                         format!("rows of queue \"{}\" are held by another reader", plan.name);
                     return Err(Trouble::Busy(SystemError::transient("E_DB", message)));
                 }
-                Some(table) => plan
-                    .read_between
-                    .as_ref()
-                    .and_then(|text| table.gaps(GAPS_MAX).map(|gaps| (text, gaps))),
+                Some(table) => Some(plan.read_between.as_ref().zip(table.gaps(GAPS_MAX))),
             }
         };
-        let Some((text, mut gaps)) = gaps else {
-            step(
-                main,
-                plan,
-                &plan.read_free,
-                parameters,
-                &[],
-                limits,
-                gathered,
-            )?;
-            return Ok(self.around.held.lock().met());
-        };
-        if plan.backwards {
-            gaps.reverse();
-        }
-        for (lower, upper) in gaps {
-            let bounds = (
-                lower.map_or(Some(i64::MIN), |rowid| rowid.checked_add(1)),
-                upper.map_or(Some(i64::MAX), |rowid| rowid.checked_sub(1)),
-            );
-            let (Some(lower), Some(upper)) = bounds else {
-                continue;
-            };
-            if !step(
-                main,
-                plan,
-                text,
-                parameters,
-                &[lower, upper],
-                limits,
-                gathered,
-            )? {
-                break;
+        match gaps {
+            None => {
+                reading.step(&plan.read, &[])?;
+                Ok(false)
+            }
+            // SQLite asks about each row.
+            Some(None) => {
+                reading.step(&plan.read_free, &[])?;
+                Ok(self.around.held.lock().met())
+            }
+            Some(Some((text, mut gaps))) => {
+                if plan.backwards {
+                    gaps.reverse();
+                }
+                for (lower, upper) in gaps {
+                    let lower = lower.map_or(Some(i64::MIN), |rowid| rowid.checked_add(1));
+                    let upper = upper.map_or(Some(i64::MAX), |rowid| rowid.checked_sub(1));
+                    let (Some(lower), Some(upper)) = (lower, upper) else {
+                        continue;
+                    };
+                    if !reading.step(text, &[lower, upper])? {
+                        break;
+                    }
+                }
+                Ok(true)
             }
         }
-        Ok(true)
     }
 
     fn version(&self, main: &Connection, table: &str) -> Result<Version, Trouble> {
@@ -406,15 +383,15 @@ impl SourceClaim {
             None => place,
         };
         let readers = &plan.rendered.readers;
-        let record =
-            run::read_row(row, plan.key_width, readers, arena).map_err(|_| self.changed())?;
         let before = &self.values[index * readers.len()..][..readers.len()];
-        let mut pairs = record.iter().zip(before).zip(&plan.stable);
-        if pairs.all(|((now, before), stable)| !stable || now == before) {
-            Ok(())
-        } else {
-            Err(self.changed())
+        let mut column = plan.key_width;
+        for ((reader, before), stable) in readers.iter().zip(before).zip(&plan.stable) {
+            if *stable && !run::reads_as((row, column), reader, before, arena) {
+                return Err(self.changed());
+            }
+            column += reader.width();
         }
+        Ok(())
     }
 }
 
@@ -440,64 +417,59 @@ fn warn_of_sorting(main: &Connection, plan: &DrainPlan) {
     }
 }
 
-/// Steps through a read; false if it has enough.
-fn step(
-    main: &Connection,
-    plan: &DrainPlan,
-    text: &str,
-    parameters: &[Value],
-    bounds: &[i64],
-    (most, bytes_max): (i64, usize),
-    gathered: &mut Gathered,
-) -> Result<bool, Trouble> {
-    let attempt = format!("cannot read queue \"{}\"", plan.name);
-    let left = most - gathered.rows.len() as i64;
-    let mut statement = main
-        .prepare_cached(text)
-        .map_err(|e| classify(&attempt, e))?;
-    run::bind(
-        &mut statement,
-        &plan.rendered.bindings,
-        parameters,
-        &attempt,
-    )?;
-    let first = plan.rendered.bindings.len() + 1;
-    for (offset, number) in bounds.iter().chain([&left]).enumerate() {
-        statement
-            .raw_bind_parameter(first + offset, number)
-            .map_err(|e| classify(&attempt, e))?;
+impl<'a> Reading<'a> {
+    fn new(main: &'a Connection, ask: &'a Ask) -> Result<Self, SystemError> {
+        Ok(Self {
+            main,
+            ask,
+            most: ask.plan.top(&ask.parameters)?,
+            rows: Vec::new(),
+            rowids: Vec::new(),
+            raw_keys: Vec::new(),
+            bytes: 0,
+            arena: Arena::default(),
+        })
     }
-    let mut rows = statement.raw_query();
-    while let Some(row) = rows.next().map_err(|e| classify(&attempt, e))? {
-        if plan.by_rowid {
-            gathered
-                .rowids
-                .push(row.get(0).map_err(|e| classify(&attempt, e))?);
-        } else {
-            for column in 0..plan.key_width {
-                let key = row.get(column).map_err(|e| classify(&attempt, e))?;
-                gathered.raw_keys.push(key);
-            }
+
+    /// Steps through a text; false if there is enough.
+    fn step(&mut self, text: &str, bounds: &[i64]) -> Result<bool, Trouble> {
+        let plan = &*self.ask.plan;
+        let attempt = format!("cannot read queue \"{}\"", plan.name);
+        let failed = |error| classify(&attempt, error);
+        let left = self.most - self.rows.len() as i64;
+        let mut statement = self.main.prepare_cached(text).map_err(failed)?;
+        let bindings = &plan.rendered.bindings;
+        run::bind(&mut statement, bindings, &self.ask.parameters, &attempt)?;
+        for (offset, number) in bounds.iter().chain([&left]).enumerate() {
+            let place = bindings.len() + 1 + offset;
+            statement
+                .raw_bind_parameter(place, number)
+                .map_err(failed)?;
         }
         let readers = &plan.rendered.readers;
-        let record = run::read_row(row, plan.key_width, readers, &mut gathered.arena);
-        let record = record.map_err(|why| {
-            let trouble = run::unreadable(&plan.rendered.shape.names, why);
-            match trouble {
-                Trouble::Failed(mut error) => {
-                    error.message = format!("{attempt}: {}", error.message);
-                    Trouble::Failed(error)
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failed)? {
+            if plan.by_rowid {
+                self.rowids.push(row.get(0).map_err(failed)?);
+            } else {
+                for column in 0..plan.key_width {
+                    self.raw_keys.push(row.get(column).map_err(failed)?);
                 }
-                busy => busy,
             }
-        })?;
-        gathered.bytes += record.iter().map(Value::size).sum::<usize>();
-        gathered.rows.push(record);
-        if gathered.bytes >= bytes_max || gathered.rows.len() as i64 >= most {
-            return Ok(false);
+            let record = run::read_row(row, plan.key_width, readers, &mut self.arena);
+            let record = record.map_err(|why| {
+                let mut error = run::unreadable(&plan.rendered.shape.names, why);
+                error.message = format!("{attempt}: {}", error.message);
+                error
+            })?;
+            self.bytes += record.iter().map(Value::size).sum::<usize>();
+            self.rows.push(record);
+            if self.bytes >= self.ask.bytes_max || self.rows.len() as i64 >= self.most {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
-    Ok(true)
 }
 
 /// Rows, taken apart: what the script sees, what order keys say, and everything for the comparison.
@@ -507,7 +479,7 @@ struct Apart {
     all: Vec<Value>,
 }
 
-fn keep_hidden(plan: &DrainPlan, mut rows: Vec<Record>) -> Apart {
+fn take_apart(plan: &DrainPlan, mut rows: Vec<Record>) -> Apart {
     let mut all = Vec::with_capacity(rows.len() * plan.stable.len());
     let mut order = Vec::with_capacity(rows.len() * plan.order.len());
     for row in &mut rows {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use dajet_core::contract::Answer;
-use dajet_core::error::ErrorClass;
 use dajet_core::record::Record;
 use dajet_core::schema::ColumnRole;
 use dajet_core::{Entity, SystemError, Value};
@@ -196,6 +195,21 @@ pub fn read_row(
     Ok(record)
 }
 
+/// True if the output at `column` would be read as `before`.
+pub fn reads_as(
+    (row, column): (&Row<'_>, usize),
+    reader: &Reader,
+    before: &Value,
+    arena: &mut Arena,
+) -> bool {
+    match reader {
+        Reader::One(kind) => row
+            .get_ref(column)
+            .is_ok_and(|stored| values::reads_as(stored, *kind, before, arena)),
+        reader => read_output(row, column, reader, arena).is_ok_and(|now| now == *before),
+    }
+}
+
 fn read_output(
     row: &Row<'_>,
     column: usize,
@@ -265,8 +279,8 @@ fn tag_of(value: &Value) -> u8 {
 }
 
 /// The error of an unreadable value.
-pub fn unreadable(names: &[Arc<str>], (index, why): Unreadable) -> Trouble {
+pub fn unreadable(names: &[Arc<str>], (index, why): Unreadable) -> SystemError {
     let name = names.get(index).map_or("", |name| name);
     let message = format!("cannot read column \"{name}\": it {why}");
-    SystemError::new(ErrorClass::Rejected, "E_DB", message).into()
+    SystemError::rejected("E_DB", message)
 }

@@ -9,6 +9,8 @@ use dajet_core::{Identity, SystemError, Value};
 use super::claim::{FileClaim, Hold};
 use super::drain::DrainPlan;
 use super::held::SourceId;
+use super::queue::Ask;
+use super::state::State;
 use super::worker::{Worker, fresh_number};
 
 /// Reads a queue table in order. A read takes no write lock; the claim knows the rows and deletes them at its commit.
@@ -45,10 +47,16 @@ impl QueueSource {
     }
 
     async fn next(&mut self, limit: Limit, parameters: Vec<Value>) -> Result<Read, SystemError> {
-        let (plan, source, worker) = (Arc::clone(&self.plan), self.id, Arc::clone(&self.worker));
-        let read = move |state: &mut super::state::State| {
+        let worker = Arc::clone(&self.worker);
+        let ask = Ask {
+            source: self.id,
+            plan: Arc::clone(&self.plan),
+            parameters,
+            bytes_max: limit.bytes,
+        };
+        let read = move |state: &mut State| {
             let id = fresh_number();
-            let read = state.read(id, source, &plan, &parameters, limit.bytes)?;
+            let read = state.read(id, &ask)?;
             // If nobody takes the answer, the hold gives the rows back.
             Ok(read.map(|rows| (rows, Hold::new(Arc::clone(&worker), id))))
         };

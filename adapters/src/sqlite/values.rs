@@ -75,6 +75,17 @@ pub fn read(stored: ValueRef<'_>, kind: Kind, arena: &mut Arena) -> Result<Value
     }
 }
 
+/// True if reading `stored` would give `value`; does not make a value where the stored form tells.
+pub fn reads_as(stored: ValueRef<'_>, kind: Kind, value: &Value, arena: &mut Arena) -> bool {
+    match (stored, value) {
+        (ValueRef::Null, value) => value.is_null(),
+        (ValueRef::Integer(now), Value::Integer(before)) => now == *before,
+        (ValueRef::Text(now), Value::Text(before)) => now == before.as_bytes(),
+        (ValueRef::Blob(now), Value::Binary(before)) => now == &before[..],
+        _ => read(stored, kind, arena).is_ok_and(|now| now == *value),
+    }
+}
+
 /// The value of a text in a column of another type; `None` if it is plain text.
 fn typed_text(text: &[u8], kind: Kind) -> Option<Value> {
     if matches!(kind, Kind::Text | Kind::Dynamic) {
