@@ -29,6 +29,7 @@ pub const CONNECTOR: Connector = Connector {
     schemes: &["amqp", "amqps"],
     service: None,
     sink: Some(open),
+    broker: Some(source::open_source),
     check: check::check,
 };
 

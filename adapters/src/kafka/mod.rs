@@ -25,6 +25,7 @@ pub const CONNECTOR: Connector = Connector {
     schemes: &["kafka"],
     service: None,
     sink: Some(open),
+    broker: None,
     check: check::check,
 };
 

@@ -24,6 +24,7 @@ pub const CONNECTOR: Connector = Connector {
     schemes: &["pgsql"],
     service: Some(service::open),
     sink: None,
+    broker: None,
     check,
 };
 

@@ -35,6 +35,7 @@ pub const CONNECTOR: Connector = Connector {
     schemes: &["sqlite"],
     service: Some(open),
     sink: None,
+    broker: None,
     check,
 };
 

@@ -242,6 +242,8 @@ pub struct Connector {
     pub service: Option<fn(&Address, &Environment) -> Result<Arc<dyn Service>, SystemError>>,
     /// Opens a sink for one pipeline; connects at the first batch. `None` if the system takes no messages.
     pub sink: Option<fn(&MessageSpec, &Environment) -> Result<Box<dyn Sink>, SystemError>>,
+    /// Opens a source of messages (`CONSUME 'uri'`) for one pipeline; connects at the first read. `None` if the system has none.
+    pub broker: Option<fn(&BrokerSpec, &Environment) -> Result<Box<dyn Source>, SystemError>>,
     /// Checks the options of a statement without connecting: unknown names, wrong values, missing ones.
     pub check: fn(Usage, Span, &[OptionUse]) -> Vec<Diagnostic>,
 }

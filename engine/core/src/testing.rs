@@ -79,6 +79,7 @@ impl World {
                 schemes: &["memory"],
                 service: Some(|address, _| database::open(address)),
                 sink: None,
+                broker: None,
                 check: |_, _, _| Vec::new(),
             },
             Connector {
@@ -86,6 +87,7 @@ impl World {
                 schemes: &["topic"],
                 service: None,
                 sink: Some(|spec, _| broker::open(&spec.address)),
+                broker: None,
                 check: |_, _, _| Vec::new(),
             },
         ])
