@@ -19,14 +19,9 @@ struct Pool {
 impl Arbiters {
     /// Starts so many arbiter threads. Must be called inside an actix System.
     pub fn new(count: usize) -> Self {
-        Self::over((0..count).map(|_| Arbiter::new()).collect())
-    }
-
-    /// Takes arbiters that have been started, over a shared runtime for instance.
-    pub fn over(arbiters: Vec<Arbiter>) -> Self {
         Self {
             pool: Arc::new(Pool {
-                arbiters,
+                arbiters: (0..count).map(|_| Arbiter::new()).collect(),
                 next: AtomicUsize::new(0),
             }),
         }

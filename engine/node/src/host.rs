@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use actix_rt::{Arbiter, System, SystemRunner};
+use actix_rt::{System, SystemRunner};
 use dajet_actors::{Arbiters, Outcome, ScriptSpec, Services};
 use dajet_core::{Connectors, Environment};
 use tokio::runtime::Runtime;
@@ -87,11 +87,9 @@ impl Node {
         let runtime = runtime()?;
         let system = System::with_tokio_rt(|| runtime);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // Over the one runtime, connections of the drivers run beside the actors, not under them.
-        let arbiters = (0..cores)
-            .map(|_| Arbiter::with_tokio_rt(move || runtime))
-            .collect();
-        let arbiters = Arbiters::over(arbiters);
+        // Each arbiter has a runtime of its own: the sessions of a pipeline are driven on the thread of its actors, which saves
+        // a wake-up for every answer (a third of the CPU for each row).
+        let arbiters = Arbiters::new(cores);
         Ok(Self { system, arbiters })
     }
 
@@ -115,7 +113,7 @@ impl Node {
     }
 }
 
-/// The runtime of the scripts and of the drivers. It lives until the process ends, since the threads that use it must not
+/// The runtime of the root programs and of what they open. It lives until the process ends, since the threads that use it must not
 /// be those that drop it.
 fn runtime() -> Result<&'static Runtime, HostError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
