@@ -89,6 +89,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// All of it in a form that takes a few minutes: what CI runs
+    Reduced,
     /// Spoil what an exact drain delivered: the oracle must see it
     Tamper,
     /// Kafka is down while PostgreSQL is a target too
@@ -162,19 +164,22 @@ async fn run(command: Command) -> Result<bool> {
             let mut passes = true;
             for &scenario in &scenario {
                 for &fault in &fault {
-                    let drain = Drain::prepare(scenario, rows, batch).await?;
-                    let campaign = faults::campaign(&drain, fault, times, seed).await?;
-                    let title = format!("{} {fault:?} x{}", scenario.name(), campaign.hits);
-                    for (target, verdict) in &campaign.verdicts {
-                        passes &= report::verdict(&title, target, verdict);
-                    }
-                    if passes {
-                        drain.remove().await?;
-                    }
+                    passes &= strike(
+                        scenario,
+                        fault,
+                        Strikes {
+                            times,
+                            rows,
+                            batch,
+                            seed,
+                        },
+                    )
+                    .await?;
                 }
             }
             Ok(passes)
         }
+        Command::Reduced => reduced().await,
         Command::Tamper => tamper::check().await,
         Command::BrokerDown { rows } => {
             Ok(all_pass("broker down", &faults::broker_down(rows).await?))
@@ -183,6 +188,64 @@ async fn run(command: Command) -> Result<bool> {
             Ok(all_pass("refused row", &faults::refused_row(rows).await?))
         }
     }
+}
+
+/// How often a campaign strikes, and what it drains.
+#[derive(Clone, Copy)]
+struct Strikes {
+    times: u64,
+    rows: u64,
+    batch: u64,
+    seed: u64,
+}
+
+async fn strike(scenario: Scenario, fault: Fault, strikes: Strikes) -> Result<bool> {
+    let drain = Drain::prepare(scenario, strikes.rows, strikes.batch).await?;
+    let campaign = faults::campaign(&drain, fault, strikes.times, strikes.seed).await?;
+    let passes = all_pass(
+        &format!("{} {fault:?} x{}", scenario.name(), campaign.hits),
+        &campaign.verdicts,
+    );
+    if passes {
+        drain.remove().await?;
+    }
+    Ok(passes)
+}
+
+async fn reduced() -> Result<bool> {
+    let mut passes = tamper::check().await?;
+    for scenario in Scenario::ALL {
+        passes &= deliver(scenario, 20_000, 1000).await?;
+    }
+    let strikes = Strikes {
+        times: 3,
+        rows: 30_000,
+        batch: 200,
+        seed: 7,
+    };
+    for scenario in [
+        Scenario::PgKafka,
+        Scenario::PgPg,
+        Scenario::PgSame,
+        Scenario::SqliteSqlite,
+    ] {
+        passes &= strike(scenario, Fault::KillNode, strikes).await?;
+    }
+    let once = Strikes {
+        times: 1,
+        ..strikes
+    };
+    for (scenario, fault) in [
+        (Scenario::PgKafka, Fault::KillPgsql),
+        (Scenario::PgPg, Fault::StopPgsql),
+        (Scenario::PgKafka, Fault::KillKafka),
+        (Scenario::PgKafkaPg, Fault::StopKafka),
+    ] {
+        passes &= strike(scenario, fault, once).await?;
+    }
+    passes &= all_pass("broker down", &faults::broker_down(10_000).await?);
+    passes &= all_pass("refused row", &faults::refused_row(10_000).await?);
+    Ok(passes)
 }
 
 fn all_pass(title: &str, verdicts: &[(&'static str, oracle::Verdict)]) -> bool {
