@@ -73,7 +73,8 @@ pub(crate) struct Turn(());
 pub(crate) struct Generation {
     pub(crate) script: Arc<Script>,
     pub(crate) pipeline: PipelineId,
-    pub(crate) address: Address,
+    /// The database of the source; none for a broker.
+    pub(crate) address: Option<Address>,
     pub(crate) number: u64,
     pub(crate) progress: Arc<Progress>,
     pub(crate) permits: Permits,
@@ -92,7 +93,8 @@ pub(crate) struct Generation {
 pub(crate) struct GenerationSpec {
     pub(crate) script: Arc<Script>,
     pub(crate) pipeline: PipelineId,
-    pub(crate) address: Address,
+    /// The database of the source; none for a broker.
+    pub(crate) address: Option<Address>,
     pub(crate) number: u64,
     pub(crate) progress: Arc<Progress>,
     pub(crate) permits: Permits,

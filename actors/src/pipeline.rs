@@ -64,7 +64,8 @@ impl Stage {
 /// A pipeline that the script wants to be run.
 pub(crate) struct Order {
     pub(crate) pipeline: PipelineId,
-    pub(crate) address: Address,
+    /// The database of the source; none for a broker, whose address is evaluated by each generation.
+    pub(crate) address: Option<Address>,
     pub(crate) variables: Variables,
 }
 

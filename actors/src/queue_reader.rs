@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use dajet_core::{Limit, Read, Record, Service, Source, SourceSpec, SystemError};
-use dajet_lang::bind;
+use dajet_core::{Address, Limit, Read, Record, Service, Source, SourceSpec, SystemError};
+use dajet_lang::{SourceStart, bind};
 use tracing::warn;
 
 use crate::batch::{Claimed, ReadBatch};
@@ -15,9 +15,13 @@ use crate::generation::{Generation, Tombstone};
 use crate::mailbox::{Next, Permit, Refused};
 use crate::observe::Doing;
 use crate::pipeline::Stage;
+use crate::script;
 
 /// How long a read in its course may take to end after a stop; then its session is closed.
 const READ_GRACE: Duration = Duration::from_secs(1);
+
+/// Longest pause before a broker that had nothing is asked again.
+const BROKER_PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads batches from the source.
 pub(crate) struct QueueReader {
@@ -71,7 +75,8 @@ struct Work {
 
 /// The source and the values of its parameters.
 struct Opened {
-    service: Arc<dyn Service>,
+    /// The database; none for a broker.
+    service: Option<Arc<dyn Service>>,
     source: Box<dyn Source>,
     parameters: Record,
     strict: bool,
@@ -108,13 +113,48 @@ impl Work {
         }
     }
 
-    /// Describes the tables, binds the source and opens it.
     async fn open(&self) -> Result<Opened, Failed> {
+        match &self.generation.address {
+            Some(address) => self.open_table(address).await,
+            None => self.open_broker(),
+        }
+    }
+
+    /// Evaluates the address and the options of the broker and opens it.
+    fn open_broker(&self) -> Result<Opened, Failed> {
+        let generation = &*self.generation;
+        let script = &generation.script;
+        let start = SourceStart {
+            variables: &generation.progress.variables(),
+            environment: &script.spec.environment,
+            clock: script::now(),
+            seed: script.seeds.next(),
+            permits: generation.permits.total(),
+        };
+        let spec = script.spec.plan.broker_spec(generation.pipeline, start);
+        let Some(spec) = spec.map_err(|error| Failed::retried(error.into()))? else {
+            return Err(
+                PipelineError::fault("a source has neither a database nor a broker").into(),
+            );
+        };
+        let source = script.spec.services.broker(&spec);
+        let source = source.map_err(|error| PipelineError::system(error, generation.span()))?;
+        Ok(Opened {
+            service: None,
+            source,
+            parameters: Record::new(),
+            strict: false,
+            feeds_back: false,
+        })
+    }
+
+    /// Describes the table, binds the source and opens it.
+    async fn open_table(&self, address: &Address) -> Result<Opened, Failed> {
         let generation = &*self.generation;
         let (script, plan) = (&generation.script, generation.plan());
         let span = script.spec.plan.statement(plan.source).span;
         let system = |error: SystemError| Failed::retried(PipelineError::system(error, span));
-        let service = claims::open(generation, &generation.address, span)?;
+        let service = claims::open(generation, address, span)?;
         let tables = &script.spec.plan.statement(plan.source).tables;
         let schema = script.describe(&service, tables).await.map_err(system)?;
         let bound = bind(&script.spec.plan, plan.source, &schema).map_err(|diagnostics| {
@@ -139,7 +179,7 @@ impl Work {
             })
             .map_err(system)?;
         let mut opened = Opened {
-            service,
+            service: Some(service),
             source,
             parameters: Record::new(),
             strict: plan.strict,
@@ -228,8 +268,13 @@ impl Work {
             () = overdue => return Ok(None),
         };
         let span = generation.span();
-        read.map(Some)
-            .map_err(|error| claims::failed(&opened.service, error, span).into())
+        read.map(Some).map_err(|error| {
+            let error = match &opened.service {
+                Some(service) => claims::failed(service, error, span),
+                None => PipelineError::system(error, span),
+            };
+            error.into()
+        })
     }
 
     async fn send(&mut self, batch: ReadBatch) -> Follows {
@@ -273,9 +318,18 @@ impl Work {
         if settings.until_idle && !earnest {
             self.deciding = true;
         } else {
-            generation.pause(settings.idle_delay).await;
+            generation.pause(self.idle_delay()).await;
         }
         Follows::Read
+    }
+
+    /// The pause before an empty source is read again. A broker waits for messages by itself: it is asked again soon.
+    fn idle_delay(&self) -> Duration {
+        let delay = self.generation.script.spec.settings.idle_delay;
+        match self.generation.address {
+            Some(_) => delay,
+            None => delay.min(BROKER_PAUSE),
+        }
     }
 
     /// Waits until nothing is in flight: a read that waits for locked rows must not wait for our own, and a batch that fails comes

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dajet_core::{
-    Address, Connectors, Environment, Identity, MessageSpec, Service, Sink, SystemError,
+    Address, BrokerSpec, Connectors, Environment, Identity, MessageSpec, Service, Sink, Source,
+    SystemError,
 };
 use parking_lot::Mutex;
 
@@ -72,6 +73,19 @@ impl Services {
         let address = &spec.address;
         let Some(open) = self.inner.connectors.find(address)?.sink else {
             let message = format!("\"{address}\" takes no messages");
+            return Err(SystemError::misconfigured("E_URI", message));
+        };
+        open(spec, &self.inner.environment)
+    }
+
+    /// Makes a source of messages of its own for one generation of a pipeline.
+    ///
+    /// # Errors
+    /// `Misconfigured` if the address is of an unknown kind or gives no messages, or an option is wrong.
+    pub fn broker(&self, spec: &BrokerSpec) -> Result<Box<dyn Source>, SystemError> {
+        let address = &spec.address;
+        let Some(open) = self.inner.connectors.find(address)?.broker else {
+            let message = format!("\"{address}\" gives no messages");
             return Err(SystemError::misconfigured("E_URI", message));
         };
         open(spec, &self.inner.environment)

@@ -165,6 +165,15 @@ pub enum StatementKind {
     Select(Box<Query>),
     /// `CONSUME … FROM table`
     ConsumeTable(Box<Consume>),
+    /// `CONSUME 'uri' WITH … INTO @x`
+    ConsumeBroker {
+        /// The address.
+        address: Template,
+        /// `WITH`
+        with: Vec<OptionItem>,
+        /// `INTO @x`; its absence is reported by the parser.
+        into: Option<Path>,
+    },
     /// `PRODUCE 'uri' WITH … SELECT …`
     Produce {
         /// The address.

@@ -70,7 +70,7 @@ pub fn bind(
 ) -> Result<Bound, Vec<Diagnostic>> {
     let statement = plan.statement(statement);
     let Detail::Names(names) = &statement.detail else {
-        let message = "a PRODUCE has no columns to bind";
+        let message = "a statement for a broker has no columns to bind";
         return Err(vec![Diagnostic::error("E_FAULT", statement.span, message)]);
     };
     let mut binder = Binder::new(statement, &plan.variables, schema);

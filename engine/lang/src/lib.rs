@@ -22,8 +22,8 @@ pub use machine::{
 };
 pub use parser::parse;
 pub use plan::{
-    PipelineId, PipelinePlan, Plan, ProgramId, RootVariable, StatementId, StatementKind,
-    StatementPlan,
+    PipelineId, PipelinePlan, Plan, ProgramId, RootVariable, SourceStart, StatementId,
+    StatementKind, StatementPlan,
 };
 
 /// Parses, checks and lowers a script. The plan is `None` if there is at least one error; syntax and static errors are

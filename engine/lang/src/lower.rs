@@ -6,6 +6,7 @@ mod builder;
 mod database;
 mod expressions;
 mod queries;
+mod sources;
 mod statements;
 
 use std::sync::Arc;
@@ -170,6 +171,15 @@ impl Lowering {
             if let StatementKind::ConsumeTable(consume) = &statement.kind {
                 return self.consume(statement, consume, &statements[index + 1..]);
             }
+            if let StatementKind::ConsumeBroker {
+                address,
+                with,
+                into,
+            } = &statement.kind
+            {
+                let broker = (address, with.as_slice(), into.as_ref());
+                return self.consume_broker(statement, broker, &statements[index + 1..]);
+            }
             if self.statement(statement) == Flow::Endless {
                 flow = Flow::Endless;
             }
@@ -232,7 +242,9 @@ impl Lowering {
                 self.produce(statement, address, with, select);
             }
             StatementKind::Insert { table, query } => self.insert(statement, table, query),
-            StatementKind::ConsumeTable(_) | StatementKind::Unsupported => {}
+            StatementKind::ConsumeTable(_)
+            | StatementKind::ConsumeBroker { .. }
+            | StatementKind::Unsupported => {}
         }
         Flow::Continues
     }

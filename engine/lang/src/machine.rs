@@ -82,8 +82,9 @@ pub enum Run {
     Pipeline {
         /// Which one.
         pipeline: PipelineId,
-        /// The database of the source.
-        address: Address,
+        /// The database of the source; none for a broker, whose address and options are evaluated at each start of the pipeline
+        /// ([`Plan::broker_spec`]).
+        address: Option<Address>,
         /// A copy of the variables.
         variables: Variables,
     },

@@ -2,12 +2,13 @@
 
 mod explain;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dajet_core::contract::OptionUse;
-use dajet_core::{Record, Shape, Span};
+use dajet_core::{BrokerSpec, Record, Shape, Span};
 
-use crate::machine::{ScriptError, Variables};
+use crate::machine::{Clock, ScriptError, Variables};
 use crate::names;
 use crate::program::{Expr, Place, Program, Template, Type};
 
@@ -60,7 +61,7 @@ pub struct RootVariable {
 /// A source with its body.
 #[derive(Debug)]
 pub struct PipelinePlan {
-    /// The source: a statement of the kind [`StatementKind::Drain`].
+    /// The source: a statement of the kind [`StatementKind::Drain`] or [`StatementKind::Consume`].
     pub source: StatementId,
     /// The program that is run for each record.
     pub body: ProgramId,
@@ -83,12 +84,26 @@ pub struct PipelinePlan {
 pub enum StatementKind {
     /// `CONSUME … FROM table`
     Drain,
+    /// `CONSUME 'uri'`
+    Consume,
     /// `SELECT … FROM`
     Select,
     /// `INSERT`
     Insert,
     /// `PRODUCE`
     Produce,
+}
+
+impl StatementKind {
+    /// True if it starts a pipeline.
+    pub fn is_source(self) -> bool {
+        matches!(self, StatementKind::Drain | StatementKind::Consume)
+    }
+
+    /// True if it goes to a broker: it has options and an address of its own, and nothing is bound.
+    pub fn is_of_broker(self) -> bool {
+        matches!(self, StatementKind::Consume | StatementKind::Produce)
+    }
 }
 
 /// A statement that goes to a database or broker.
@@ -106,7 +121,7 @@ pub struct StatementPlan {
     pub address: Option<String>,
     /// The address in the text; the statement itself if it has none.
     pub address_span: Span,
-    /// Options as written; of `PRODUCE` only.
+    /// Options as written; of brokers only.
     pub options: Vec<OptionUse>,
     /// True if its answer is awaited, false if it is gathered (or is a source).
     pub called: bool,
@@ -124,6 +139,8 @@ pub(crate) enum Detail {
     Names(Box<names::Body>),
     /// `PRODUCE`
     Message(MessagePlan),
+    /// `CONSUME 'uri'`
+    Broker(BrokerPlan),
 }
 
 /// `PRODUCE`; its `parameters` are the values of the columns.
@@ -135,6 +152,28 @@ pub(crate) struct MessagePlan {
     /// True if the running program cannot change the options or the address.
     pub invariant: bool,
     pub columns: Arc<Shape>,
+}
+
+/// `CONSUME 'uri'`
+#[derive(Debug)]
+pub(crate) struct BrokerPlan {
+    pub address: Template,
+    pub options: Vec<(Arc<str>, Expr)>,
+}
+
+/// What a start of a pipeline has to evaluate the address and options of its source with.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceStart<'a> {
+    /// The variables as the latest commit left them.
+    pub variables: &'a Variables,
+    /// Values of `{$NAME}`.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The time.
+    pub clock: Clock,
+    /// Where NEWUUID begins.
+    pub seed: u64,
+    /// Open claims at one time.
+    pub permits: usize,
 }
 
 impl Plan {
@@ -189,6 +228,21 @@ impl Plan {
     ) -> Result<Record, ScriptError> {
         let source = self.statement(self.pipeline(pipeline).source);
         variables.evaluate(self, &source.parameters)
+    }
+
+    /// What the source of a pipeline is made of if it is a broker: address and options, evaluated now. `None` if it is a table.
+    ///
+    /// # Errors
+    /// An address or option that has no value.
+    pub fn broker_spec(
+        &self,
+        pipeline: PipelineId,
+        start: SourceStart<'_>,
+    ) -> Result<Option<BrokerSpec>, ScriptError> {
+        match &self.statement(self.pipeline(pipeline).source).detail {
+            Detail::Broker(broker) => start.evaluate(self, broker).map(Some),
+            Detail::Names(_) | Detail::Message(_) => Ok(None),
+        }
     }
 
     pub(crate) fn program(&self, id: ProgramId) -> &Program {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dajet_actors::Services;
 use dajet_core::{Address, Diagnostic, ErrorClass, SystemError};
-use dajet_lang::{Plan, StatementId, StatementKind};
+use dajet_lang::{Plan, StatementId};
 
 use crate::compile::{Compiled, compile, has_error};
 use crate::config::Settings;
@@ -107,7 +107,7 @@ async fn connect(checked: &mut [Compiled], services: &Services, failures: &mut V
         let mut unknown_addresses = 0;
         for (index, statement) in plan.statements().iter().enumerate() {
             let id = StatementId(index as u32);
-            if statement.kind == StatementKind::Produce {
+            if statement.kind.is_of_broker() {
                 continue;
             }
             let Some(address) = statement.address.as_deref().map(Address::new) else {

@@ -72,7 +72,7 @@ fn check_connectors(plan: &Plan, connectors: &Connectors) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for statement in plan.statements() {
         // All statements of one USE share its address.
-        let database = statement.kind != StatementKind::Produce;
+        let database = !statement.kind.is_of_broker();
         if !database || databases.insert(statement.address_span) {
             found.extend(check_statement(statement, connectors));
         }
@@ -93,6 +93,11 @@ fn check_statement(statement: &StatementPlan, connectors: &Connectors) -> Vec<Di
     };
     let (usage, able, role) = match statement.kind {
         StatementKind::Produce => (Usage::Sink, connector.sink.is_some(), "take messages"),
+        StatementKind::Consume => (
+            Usage::BrokerSource,
+            connector.broker.is_some(),
+            "give messages",
+        ),
         _ => (
             Usage::Database,
             connector.service.is_some(),

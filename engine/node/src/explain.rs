@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dajet_actors::Services;
 use dajet_core::{Address, Diagnostic, SystemError};
-use dajet_lang::{StatementId, StatementKind};
+use dajet_lang::StatementId;
 
 use crate::check::{render_failure, show};
 use crate::compile::{Compiled, compile};
@@ -77,7 +77,7 @@ async fn show_sql(
     let mut exit = Exit::Success;
     for (index, statement) in plan.statements().iter().enumerate() {
         let id = StatementId(index as u32);
-        if statement.kind == StatementKind::Produce {
+        if statement.kind.is_of_broker() {
             continue;
         }
         let place = dajet_core::span::position(&compiled.text, statement.span.start);

@@ -120,7 +120,7 @@ impl StatementPlan {
         use crate::names::Body;
         let body = match &self.detail {
             Detail::Names(body) => &**body,
-            Detail::Message(_) => return &[],
+            Detail::Message(_) | Detail::Broker(_) => return &[],
         };
         match body {
             Body::Insert(insert) => match &insert.select.from {

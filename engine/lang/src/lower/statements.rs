@@ -1,4 +1,4 @@
-//! Blocks and loops, sources, and what goes to brokers and databases.
+//! Blocks and loops, and what goes to brokers and databases.
 
 use std::sync::Arc;
 
@@ -6,12 +6,23 @@ use dajet_core::contract::OptionUse;
 use dajet_core::{Shape, Span, Value};
 
 use super::{Flow, Lowering};
-use crate::ast::{self, Block, Consume, MaxParallel, Name, OptionItem, Path, Query, Statement};
+use crate::ast::{self, Block, MaxParallel, Name, OptionItem, Path, Query, Statement};
 use crate::names;
-use crate::plan::{
-    Detail, MessagePlan, PipelineId, PipelinePlan, StatementId, StatementKind, StatementPlan,
-};
-use crate::program::{Expr, ExprKind, Op, Parallel, Place, Purpose, Template, TemplatePart, Type};
+use crate::plan::{Detail, MessagePlan, StatementId, StatementKind, StatementPlan};
+use crate::program::{Expr, ExprKind, Op, Parallel, Place, Purpose, Template, TemplatePart};
+
+/// The options of a statement for a broker.
+#[derive(Default)]
+pub(super) struct OptionList {
+    /// As written.
+    pub uses: Vec<OptionUse>,
+    /// `WITH`
+    pub options: Vec<(Arc<str>, Expr)>,
+    /// Names of `SELECT`.
+    pub columns: Vec<Arc<str>>,
+    /// Values of `SELECT`.
+    pub values: Vec<Expr>,
+}
 
 impl Lowering {
     pub(super) fn use_block(&mut self, address: &ast::Template, body: &Block) -> Flow {
@@ -135,80 +146,6 @@ impl Lowering {
         });
     }
 
-    /// A source, with the rest of its block as its tail.
-    pub(super) fn consume(
-        &mut self,
-        statement: &Statement,
-        consume: &Consume,
-        tail: &[Statement],
-    ) -> Flow {
-        if self.in_body() {
-            let message = "a source behind another source is not supported yet";
-            self.error("E_UNSUPPORTED", statement.keyword, message);
-        }
-        let place = self.place("CONSUME", statement.keyword);
-        let (drain, parameters) = self.drain(consume);
-        let source = self.add_statement(StatementPlan {
-            kind: StatementKind::Drain,
-            span: statement.span,
-            tables: vec![Arc::clone(&consume.from.table.text)],
-            writes: true,
-            address: self.constant_address(place),
-            address_span: self.address_span(place, statement.keyword),
-            options: Vec::new(),
-            called: false,
-            place,
-            parameters,
-            detail: Detail::Names(Box::new(names::Body::Drain(drain))),
-        });
-        let record = self.record_variable(consume);
-        let body = self.open_program(Purpose::Body);
-        self.builder().record = record;
-        if let Some(slot) = record {
-            self.builder().set(slot);
-        }
-        let fresh = self.builder().emit(Op::Fresh(Vec::new()));
-        self.scopes.enter_tail();
-        self.statements(tail);
-        let early = self.scopes.leave_tail();
-        self.builder().ops[fresh] = Op::Fresh(early);
-        let (is_left, uses_clock) = (self.builder().is_left, self.builder().uses_clock);
-        let effects = self.body_effects(source);
-        self.close_program();
-        let pipeline = PipelineId(self.pipelines.len() as u32);
-        self.pipelines.push(PipelinePlan {
-            source,
-            body,
-            span: statement.span,
-            strict: consume.strict,
-            feeds_back: effects.feeds_back,
-            reads_own_writes: effects.reads_own_writes,
-            changes_variables: effects.changes_variables,
-            uses_clock,
-        });
-        let at = self.builder().emit(Op::RunPipeline { pipeline, end: 0 });
-        self.builder().land(at);
-        if is_left {
-            Flow::Continues
-        } else {
-            Flow::Endless
-        }
-    }
-
-    fn record_variable(&mut self, consume: &Consume) -> Option<usize> {
-        let path = consume.into.as_ref()?;
-        let target = self.target(path)?;
-        if target.declared != Type::Object {
-            let message = format!(
-                "CONSUME needs a variable of type object; \"@{}\" is {}",
-                path.variable.text,
-                target.declared.word()
-            );
-            self.error("E_TYPE", path.span, message);
-        }
-        Some(target.slot)
-    }
-
     pub(super) fn insert(&mut self, statement: &Statement, table: &Name, query: &Query) {
         let place = self.place("INSERT", statement.keyword);
         let (insert, parameters) = self.insertion(table, query);
@@ -245,40 +182,12 @@ impl Lowering {
         select: &[OptionItem],
     ) {
         let template = self.template(address);
-        let mut uses = Vec::new();
-        let mut options: Vec<(Arc<str>, Expr)> = Vec::new();
-        let mut columns: Vec<Arc<str>> = Vec::new();
-        let mut values = Vec::new();
-        for (item, of_message) in with
-            .iter()
-            .map(|item| (item, false))
-            .chain(select.iter().map(|item| (item, true)))
-        {
-            let value = self.expr(&item.value);
-            let literal = match &value.kind {
-                ExprKind::Constant(value) => Some(value.clone()),
-                _ => None,
-            };
-            let (name, span) = (Arc::clone(&item.name.text), item.name.span);
-            let mut earlier = uses.iter().map(|used: &OptionUse| &used.name);
-            if earlier.any(|earlier| same_option(earlier, &name)) {
-                let message = format!("option \"{name}\" is given twice; the first one counts");
-                self.warning("W014", span, message);
-                continue;
-            }
-            uses.push(OptionUse {
-                name: Arc::clone(&name),
-                span,
-                literal,
-                of_message,
-            });
-            if of_message {
-                columns.push(name);
-                values.push(value);
-            } else {
-                options.push((name, value));
-            }
-        }
+        let OptionList {
+            uses,
+            options,
+            columns,
+            values,
+        } = self.options(with, select);
         let address = template.constant();
         let columns = Shape::new(columns);
         let message = MessagePlan {
@@ -303,10 +212,43 @@ impl Lowering {
         self.builder().emit(Op::EmitMessage(id));
     }
 
+    /// The options of a statement for a broker; of two with the same name the first one counts.
+    pub(super) fn options(&mut self, with: &[OptionItem], select: &[OptionItem]) -> OptionList {
+        let mut list = OptionList::default();
+        let of_connection = with.iter().map(|item| (item, false));
+        for (item, of_message) in of_connection.chain(select.iter().map(|item| (item, true))) {
+            let value = self.expr(&item.value);
+            let literal = match &value.kind {
+                ExprKind::Constant(value) => Some(value.clone()),
+                _ => None,
+            };
+            let (name, span) = (Arc::clone(&item.name.text), item.name.span);
+            let mut earlier = list.uses.iter().map(|used| &used.name);
+            if earlier.any(|earlier| same_option(earlier, &name)) {
+                let message = format!("option \"{name}\" is given twice; the first one counts");
+                self.warning("W014", span, message);
+                continue;
+            }
+            list.uses.push(OptionUse {
+                name: Arc::clone(&name),
+                span,
+                literal,
+                of_message,
+            });
+            if of_message {
+                list.columns.push(name);
+                list.values.push(value);
+            } else {
+                list.options.push((name, value));
+            }
+        }
+        list
+    }
+
     /// Adds a statement to the plan and to the program that runs it.
     pub(super) fn add_statement(&mut self, statement: StatementPlan) -> StatementId {
         let id = StatementId(self.statements.len() as u32);
-        if statement.kind != StatementKind::Drain {
+        if !statement.kind.is_source() {
             self.builder().statements.push(id);
         }
         self.statements.push(statement);
@@ -336,7 +278,7 @@ impl Lowering {
         place.map_or(keyword, |place| self.uses[place].span)
     }
 
-    fn template(&mut self, template: &ast::Template) -> Template {
+    pub(super) fn template(&mut self, template: &ast::Template) -> Template {
         let mut parts = Vec::with_capacity(template.parts.len());
         for part in &template.parts {
             parts.push(match part {

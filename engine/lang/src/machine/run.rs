@@ -15,7 +15,7 @@ use super::operate;
 use super::sinks::Sinks;
 use super::variables::Variables;
 use super::{Ended, MachineSpec, Resume, Run, Step};
-use crate::plan::{Plan, ProgramId, StatementId};
+use crate::plan::{Plan, ProgramId, StatementId, StatementKind};
 use crate::program::{Counter, Expr, Op, PathStep, Program, Purpose, Slot, Target, Type};
 
 /// Operations between two yields.
@@ -322,7 +322,10 @@ impl State {
             Op::RunLoop { .. } => self.run_loop(op),
             Op::RunPipeline { pipeline, end } => {
                 let source = plan.statement(plan.pipeline(*pipeline).source);
-                let address = self.address(source.place, "CONSUME", source.span)?;
+                let address = match source.kind {
+                    StatementKind::Consume => None,
+                    _ => Some(self.address(source.place, "CONSUME", source.span)?),
+                };
                 self.pending = Pending::Ended(*end);
                 let variables = self.all_variables();
                 let run = Run::Pipeline {

@@ -1,11 +1,14 @@
 //! Copies of variables: what a pipeline or iteration starts with, and what a batch carries to its commit.
 
-use dajet_core::{Address, Record};
+use std::sync::Arc;
 
-use super::ScriptError;
+use dajet_core::{Address, BrokerSpec, Record};
+
 use super::heap::{Datum, Heap};
 use super::memory::Memory;
-use crate::plan::Plan;
+use super::sinks::resolve;
+use super::{Clock, ScriptError};
+use crate::plan::{BrokerPlan, Plan, SourceStart};
 use crate::program::Expr;
 
 /// A deep copy of all the variables that a program can see, and of the resolved addresses around it. What is shared among
@@ -37,16 +40,42 @@ impl Variables {
         if exprs.is_empty() {
             return Ok(Record::new());
         }
-        let mut memory = Memory {
-            slots: self.slots.clone(),
-            heap: self.heap.clone(),
-            sites: vec![None; plan.sites],
-            clock: None,
-            random: 0,
-        };
+        let mut memory = self.memory(plan, None, 0);
         exprs
             .iter()
             .map(|expr| memory.evaluate_out(expr).map_err(|error| *error))
             .collect()
+    }
+
+    fn memory(&self, plan: &Plan, clock: Option<Clock>, random: u64) -> Memory {
+        Memory {
+            slots: self.slots.clone(),
+            heap: self.heap.clone(),
+            sites: vec![None; plan.sites],
+            clock,
+            random,
+        }
+    }
+}
+
+impl SourceStart<'_> {
+    /// Evaluates the address and the options of a source at a broker.
+    pub(crate) fn evaluate(
+        &self,
+        plan: &Plan,
+        broker: &BrokerPlan,
+    ) -> Result<BrokerSpec, ScriptError> {
+        let mut memory = self.variables.memory(plan, Some(self.clock), self.seed);
+        let address = resolve(&mut memory, self.environment, &broker.address);
+        let address = address.map_err(|error| *error)?;
+        let evaluated = broker.options.iter().map(|(name, value)| {
+            let value = memory.evaluate_out(value).map_err(|error| *error)?;
+            Ok((Arc::clone(name), value))
+        });
+        Ok(BrokerSpec {
+            options: evaluated.collect::<Result<_, ScriptError>>()?,
+            address: Address::new(address),
+            permits: self.permits,
+        })
     }
 }

@@ -95,6 +95,17 @@ fn simple_statement(statement: &Statement) -> String {
         StatementKind::Print(value) => format!("(print {})", expr(value)),
         StatementKind::Select(inner) => query(inner),
         StatementKind::ConsumeTable(inner) => consume(inner),
+        StatementKind::ConsumeBroker {
+            address,
+            with,
+            into,
+        } => {
+            let (address, with) = (template(address), options(with));
+            let into = into
+                .as_ref()
+                .map_or_else(String::new, |into| format!(" into {}", path(into)));
+            format!("(consume {address} with[{with}]{into})")
+        }
         StatementKind::Produce {
             address,
             with,

@@ -2,6 +2,7 @@
 
 use dajet_core::Span;
 
+use super::query::{Into, Target};
 use super::skip::Stop;
 use super::{Failed, Parsed, Parser};
 use crate::ast::{OptionItem, StatementKind};
@@ -77,19 +78,26 @@ impl Parser<'_> {
         found
     }
 
-    /// `CONSUME 'uri' WITH options INTO @variable`: parsed and refused.
+    /// `CONSUME 'uri' WITH options INTO @variable`
     pub(super) fn consume_broker(&mut self, keyword: Span) -> Parsed<StatementKind> {
-        let address = self.token().span;
-        self.unsupported(keyword.to(address), "CONSUME from a broker");
-        self.address()?;
-        if self.eat_keyword(Keyword::With) {
-            self.options();
+        let address = self.address()?;
+        let mut with = Vec::new();
+        if self.eat_clause(Keyword::With) {
+            with = self.options();
         }
-        if self.expect_keyword(Keyword::Into).is_ok() {
-            self.path()?;
-        } else {
-            self.skip(Stop::STATEMENT);
-        }
-        Ok(StatementKind::Unsupported)
+        let into = match self.target(Into::Variable)? {
+            Target::Path(path) => Some(path),
+            Target::Refused => None,
+            Target::Absent => {
+                let hint = "Write INTO @variable behind the options.";
+                self.error(keyword, "\"CONSUME\" has no \"INTO\"", hint);
+                None
+            }
+        };
+        Ok(StatementKind::ConsumeBroker {
+            address,
+            with,
+            into,
+        })
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum Into {
 }
 
 /// What INTO named.
-enum Target {
+pub(super) enum Target {
     Absent,
     /// Reported.
     Refused,
@@ -223,7 +223,7 @@ impl Parser<'_> {
         by && self.slip_of_case(&[Keyword::Order, Keyword::Group])
     }
 
-    fn target(&mut self, rule: Into) -> Parsed<Target> {
+    pub(super) fn target(&mut self, rule: Into) -> Parsed<Target> {
         let into = self.token().span;
         if !self.eat_clause(Keyword::Into) {
             return Ok(Target::Absent);
@@ -405,7 +405,7 @@ impl Parser<'_> {
         OrderItem { expr, descending }
     }
 
-    /// `CONSUME TOP n … FROM table`; from a broker it is refused.
+    /// `CONSUME TOP n … FROM table`, or the other form: from a broker.
     pub(super) fn consume(&mut self, keyword: Span) -> Parsed<StatementKind> {
         if self.kind() == TokenKind::Text {
             return self.consume_broker(keyword);

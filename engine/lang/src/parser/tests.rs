@@ -392,10 +392,6 @@ fn refuses_clauses_that_are_not_built() {
          \nE_UNSUPPORTED 1:60 INSERT … FROM is not supported yet\
          \nE_UNSUPPORTED 1:81 INTO a temporary table is not supported yet",
     );
-    check(
-        "CONSUME 'kafka' WITH Topic = @t -- a\n , GroupId = 'b' INTO @m PRINT 1",
-        "(unsupported) (print 1)\nE_UNSUPPORTED 1:1 CONSUME from a broker is not supported yet",
-    );
 }
 
 #[test]
@@ -456,5 +452,17 @@ fn says_nothing_about_what_an_open_comment_swallows() {
     check(
         "IF @a THEN PRINT 1 /* END",
         "(if @a [(print 1)] [])\nE_LEX 1:20 comment is not closed",
+    );
+}
+
+#[test]
+fn consumes_from_a_broker() {
+    check(
+        "CONSUME 'kafka' WITH Topic = @t -- a\n , group.id = 'b' INTO @m PRINT 1",
+        "(consume 'kafka' with[Topic=@t group.id='b'] into @m) (print 1)",
+    );
+    check(
+        "CONSUME 'amqp://{@host}' INTO @m",
+        "(consume 'amqp://{@host}' with[] into @m)",
     );
 }

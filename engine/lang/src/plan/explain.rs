@@ -159,7 +159,7 @@ impl Plan {
     /// `INSERT Таблица at 'pgsql://host/база'`, the address as the script writes it, without a password.
     fn shown(&self, statement: &StatementPlan) -> String {
         let what = match statement.kind {
-            StatementKind::Drain => "CONSUME",
+            StatementKind::Drain | StatementKind::Consume => "CONSUME",
             StatementKind::Select => "SELECT",
             StatementKind::Insert => "INSERT",
             StatementKind::Produce => "PRODUCE",
@@ -174,7 +174,7 @@ impl Plan {
             .get(start as usize..end as usize)
             .unwrap_or_default();
         let written = written.trim_matches(['\'', '"']);
-        if statement.place.is_some() || statement.kind == StatementKind::Produce {
+        if statement.place.is_some() || statement.kind.is_of_broker() {
             let address = dajet_core::Address::new(written);
             write!(shown, " at '{address}'").expect("a string takes all");
         }

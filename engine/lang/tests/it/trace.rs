@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dajet_core::{Address, Shape, Value};
 use dajet_lang::{
     Clock, Ended, Machine, MachineSpec, PipelineId, Plan, ProgramId, Resume, Run, ScriptError,
-    SinkId, SinkSpec, Step, Variables, bind, compile,
+    SinkId, SinkSpec, SourceStart, Step, Variables, bind, compile,
 };
 
 use crate::case::Case;
@@ -55,6 +55,22 @@ pub fn trace(case: &Case) -> String {
         trace.error(&error);
     }
     trace.lines.join("\n")
+}
+
+fn clock() -> Clock {
+    let now = jiff::civil::DateTime::constant(2024, 5, 6, 7, 8, 9, 500_000_000);
+    Clock {
+        local: now,
+        utc: now,
+    }
+}
+
+fn options(options: &[(Arc<str>, Value)]) -> String {
+    let shown: Vec<_> = options
+        .iter()
+        .map(|(name, value)| format!("{name}={}", show::value(value)))
+        .collect();
+    format!("[{}]", shown.join(", "))
 }
 
 /// How a program ended.
@@ -109,11 +125,7 @@ impl Trace<'_> {
             environment: Arc::clone(&self.environment),
             seed: 1,
         });
-        let now = jiff::civil::DateTime::constant(2024, 5, 6, 7, 8, 9, 500_000_000);
-        let clock = Clock {
-            local: now,
-            utc: now,
-        };
+        let clock = clock();
         let mut sinks = Vec::new();
         let Some(shape) = records else {
             return self.follow(&mut machine, Resume::Start(clock), &mut sinks);
@@ -216,11 +228,8 @@ impl Trace<'_> {
                 format!("{address} {}", show::body(&bound.body))
             }
             SinkSpec::Messages { spec, .. } => {
-                let option =
-                    |(name, value): &(Arc<str>, Value)| format!("{name}={}", show::value(value));
-                let options: Vec<_> = spec.options.iter().map(option).collect();
                 let columns = spec.columns.names.join(", ");
-                format!("{} [{}] {columns}", spec.address, options.join(", "))
+                format!("{} {} {columns}", spec.address, options(&spec.options))
             }
         };
         self.say(format!("sink {} {shown}", id.0));
@@ -232,7 +241,10 @@ impl Trace<'_> {
                 pipeline,
                 address,
                 variables,
-            } => self.pipeline(pipeline, &address, variables),
+            } => match address {
+                Some(address) => self.pipeline(pipeline, &address, variables),
+                None => self.broker_pipeline(pipeline, variables),
+            },
             Run::Loop {
                 program,
                 iterations,
@@ -291,8 +303,42 @@ impl Trace<'_> {
             panic!("a source is a drain");
         };
         let shape = Shape::new(drain.columns.iter().map(|column| Arc::clone(&column.name)));
+        self.body(pipeline.body, variables, shape)
+    }
+
+    fn broker_pipeline(
+        &mut self,
+        id: PipelineId,
+        variables: Variables,
+    ) -> Result<Ended, ScriptError> {
+        let environment = Arc::clone(&self.environment);
+        let start = SourceStart {
+            variables: &variables,
+            environment: &environment,
+            clock: clock(),
+            seed: 1,
+            permits: 2,
+        };
+        let spec = self.plan.broker_spec(id, start)?;
+        let spec = spec.expect("a source without a database is a broker");
+        self.say(format!(
+            "pipeline {} at {} {}",
+            id.0,
+            spec.address,
+            options(&spec.options)
+        ));
+        let shape = Shape::new(["Key", "Value", "Topic"]);
+        self.body(self.plan.pipeline(id).body, variables, shape)
+    }
+
+    fn body(
+        &mut self,
+        program: ProgramId,
+        variables: Variables,
+        shape: Arc<Shape>,
+    ) -> Result<Ended, ScriptError> {
         self.indent += 1;
-        let end = self.run(pipeline.body, variables, Some(shape));
+        let end = self.run(program, variables, Some(shape));
         self.indent -= 1;
         Ok(match end? {
             End::Left(Some(value)) => Ended::Returned(value),
