@@ -3,118 +3,14 @@
 use std::time::Duration;
 
 use actix::System;
-use dajet_actors::{Arbiters, Outcome, PipelineError, Settings, State, run};
-use dajet_core::testing::{Fault, FaultPlan, Operation, World};
+use dajet_actors::{Arbiters, Outcome, State, run};
+use dajet_core::testing::{Fault, FaultPlan, Operation};
 use dajet_core::{ErrorClass, Value};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{Stage, create_tables, fill, on_virtual_time, world};
-
-const CONSUME: &str = "CONSUME TOP 4 Номер, Часть, Тело INTO @m FROM Очередь ORDER BY Номер";
-
-/// A world with a filled queue, and what a script shows in it.
-struct Scene {
-    world: World,
-    stage: Stage,
-    settings: Settings,
-}
-
-impl Scene {
-    fn new(rows: i64) -> Self {
-        let world = world(FaultPlan::none());
-        create_tables(&world);
-        fill(&world, 1, rows, 1);
-        let settings = Settings {
-            until_idle: true,
-            seed: Some(1),
-            ..Settings::default()
-        };
-        Self {
-            world,
-            stage: Stage::new(),
-            settings,
-        }
-    }
-
-    /// A script over the queue: `{queue}`, `{target}` and `{topic}` are addresses.
-    fn text(&self, template: &str) -> String {
-        let text = template
-            .replace("{queue}", self.world.database("queue").expose())
-            .replace("{target}", self.world.database("target").expose())
-            .replace("{topic}", self.world.topic("out").expose());
-        format!("DECLARE @m object\n{text}")
-    }
-
-    /// A script that drains the queue and does this with each message.
-    fn drain(&self, body: &str, after: &str) -> String {
-        self.text(&format!("USE '{{queue}}'\n{CONSUME}\n{body}\nEND\n{after}"))
-    }
-
-    async fn run(&self, text: &str) -> Outcome {
-        self.run_with(text, CancellationToken::new()).await
-    }
-
-    async fn run_with(&self, text: &str, stop: CancellationToken) -> Outcome {
-        let spec = self.stage.spec(text, self.settings.clone());
-        run(spec, stop, CancellationToken::new()).await
-    }
-
-    fn sent(&self) -> Vec<i64> {
-        self.world
-            .records("out")
-            .iter()
-            .map(|record| integer(&record[0]))
-            .collect()
-    }
-
-    fn copied(&self) -> Vec<i64> {
-        self.world
-            .rows("target", "Копии")
-            .iter()
-            .map(|row| integer(&row[0]))
-            .collect()
-    }
-
-    fn left(&self) -> usize {
-        self.world.rows("queue", "Очередь").len()
-    }
-
-    fn printed(&self) -> Vec<String> {
-        self.stage.printed.lock().clone()
-    }
-}
-
-fn integer(value: &Value) -> i64 {
-    match value {
-        Value::Integer(number) => *number,
-        other => panic!("a number was expected, not {other:?}"),
-    }
-}
-
-fn ended(outcome: Outcome) -> Option<Value> {
-    match outcome {
-        Outcome::Ended { returned } => returned,
-        other => panic!("the script did not end well: {other:?}"),
-    }
-}
-
-fn failed(outcome: Outcome) -> PipelineError {
-    match outcome {
-        Outcome::Failed(error) => error,
-        other => panic!("the script did not fail: {other:?}"),
-    }
-}
-
-fn gave_up(outcome: Outcome) -> PipelineError {
-    match outcome {
-        Outcome::GaveUp(error) => error,
-        other => panic!("the script did not give up: {other:?}"),
-    }
-}
-
-const PRODUCE: &str = "PRODUCE '{topic}' SELECT Key = @m.Номер, Value = @m.Тело";
-const COPY: &str = "USE '{target}' INSERT Копии SELECT Номер = @m.Номер, Тело = @m.Тело END";
+use crate::scene::{CONSUME, COPY, PRODUCE, Scene, ended, failed, gave_up};
+use crate::stage::{QUEUE, create_tables, fill, on_virtual_time, world};
 
 #[test]
 fn ends_when_the_source_is_idle_and_runs_nothing_behind_it() {
@@ -437,7 +333,7 @@ fn an_error_outside_of_a_source_ends_the_script() {
 fn a_parallel_loop_runs_a_pipeline_for_each_part() {
     on_virtual_time(async {
         let scene = Scene::new(0);
-        fill(&scene.world, 1, 12, 3);
+        fill(&scene.world, QUEUE, 1..=12, 3);
         for part in 0..3 {
             scene
                 .world
@@ -479,7 +375,7 @@ fn actors_live_on_the_threads_of_their_arbiters() {
         };
         let world = world(quick);
         create_tables(&world);
-        fill(&world, 1, 40, 1);
+        fill(&world, QUEUE, 1..=40, 1);
         let scene = Scene {
             world,
             ..Scene::new(0)

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use dajet_actors::Settings;
 use dajet_core::Value;
-use dajet_core::testing::{Chances, FaultPlan, World};
+use dajet_core::testing::{Chances, FaultPlan, INBOX, World};
 
-use crate::stage::{create_tables, fill};
+use crate::stage::{QUEUE, create_tables, fill};
 
 /// Random numbers from a seed (splitmix64).
 pub struct Random(pub u64);
@@ -64,6 +64,27 @@ const SHAPES: [Shape; 9] = [
     Shape::FedBack,
 ];
 
+/// What the source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A table.
+    Table,
+    /// A broker that hides what it has delivered.
+    Tags,
+    /// A broker that remembers how far it was read.
+    Offsets,
+}
+
+impl Shape {
+    /// True if the source may be a broker.
+    fn drains_anything(self) -> bool {
+        matches!(
+            self,
+            Shape::Broker | Shape::Database | Shape::Both | Shape::Counter | Shape::LookUp
+        )
+    }
+}
+
 /// What is done to the running script, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -78,6 +99,9 @@ pub enum Action {
 pub struct Case {
     pub seed: u64,
     pub shape: Shape,
+    pub kind: Kind,
+    /// Most claims that a broker leaves open.
+    pub claims: u64,
     pub rows: i64,
     /// Rows that are there before the first run; the others come while it runs.
     pub rows_at_start: i64,
@@ -96,6 +120,11 @@ impl Case {
     pub fn draw(seed: u64) -> Self {
         let mut random = Random(seed);
         let shape = SHAPES[random.below(SHAPES.len() as u64) as usize];
+        let kind = match random.below(4) {
+            0 if shape.drains_anything() => Kind::Tags,
+            1 if shape.drains_anything() => Kind::Offsets,
+            _ => Kind::Table,
+        };
         let top = random.between(1, 9) as usize;
         let rows = random.between(5, 50) as i64;
         let rows_at_start = if random.chance(50) { rows } else { rows / 2 };
@@ -120,6 +149,8 @@ impl Case {
         Self {
             seed,
             shape,
+            kind,
+            claims: random.between(1, 3),
             rows,
             rows_at_start,
             parts: if shape == Shape::Partitions {
@@ -151,6 +182,7 @@ impl Case {
         let case = Self::draw(seed);
         Self {
             shape,
+            kind: Kind::Table,
             rows: 24,
             rows_at_start: 24,
             parts: 1,
@@ -191,9 +223,17 @@ impl Case {
         }
     }
 
+    /// Where the rows or messages of the source stand.
+    pub fn source(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            Kind::Table => QUEUE,
+            Kind::Tags | Kind::Offsets => (INBOX, "Вход"),
+        }
+    }
+
     pub fn fill(&self, world: &World) {
         create_tables(world);
-        fill(world, 1, self.rows_at_start, self.parts);
+        fill(world, self.source(), 1..=self.rows_at_start, self.parts);
         for part in 0..self.parts {
             world.insert("queue", "Части", vec![Value::Integer(part)]);
             for database in ["queue", "target"] {
@@ -222,7 +262,18 @@ impl Case {
                 "CONSUME TOP {top} {strict} Номер, Часть, Тело INTO @m FROM Очередь {filter} ORDER BY Номер"
             )
         };
-        let plain = consume(&top.to_string(), "");
+        let inbox = address(world.inbox("Вход"));
+        let broker = |acknowledge: &str| {
+            let claims = self.claims;
+            format!(
+                "CONSUME '{inbox}' WITH BatchSize = @пачка, Acknowledge = '{acknowledge}', Claims = {claims} INTO @m"
+            )
+        };
+        let plain = match self.kind {
+            Kind::Table => consume(&top.to_string(), ""),
+            Kind::Tags => broker("tags"),
+            Kind::Offsets => broker("offsets"),
+        };
         let names = "SELECT Имя INTO @имя FROM Имена WHERE Часть = @m.Часть";
         let tail = match self.shape {
             Shape::Broker => format!("{plain}\n{produce}"),
@@ -244,7 +295,7 @@ impl Case {
         };
         format!(
             "DECLARE @m object\nDECLARE @части array\nDECLARE @часть object\nDECLARE @имя object\n\
-             DECLARE @счёт integer = 1\nUSE '{queue}'\n{tail}\nEND\n"
+             DECLARE @счёт integer = 1\nDECLARE @пачка integer = {top}\nUSE '{queue}'\n{tail}\nEND\n"
         )
     }
 

@@ -237,7 +237,8 @@ pub fn judge(case: &Case, world: &World, watch: &Watch) {
     for (claim, seen) in &findings.claims {
         found.extend(resolved_once(*claim, seen.resolutions).err());
     }
-    let left = world.rows("queue", "Очередь").len();
+    let (database, table) = case.source();
+    let left = world.rows(database, table).len();
     if left > 0 {
         found.push(Violation {
             invariant: "I6",

@@ -64,7 +64,7 @@ pub fn simulate(case: &Case, defect: Option<Defect>) -> Report {
 async fn bring_late_rows(case: Case, world: World) {
     for id in case.rows_at_start + 1..=case.rows {
         sleep(Duration::from_millis(150)).await;
-        fill(&world, id, id, case.parts);
+        fill(&world, case.source(), id..=id, case.parts);
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use actix::System;
 use dajet_actors::{Arbiters, Observer, ScriptSpec, Services, Settings};
-use dajet_core::testing::{FaultPlan, SIMULATED_PANIC, Timer, World};
+use dajet_core::testing::{FaultPlan, INBOX, SIMULATED_PANIC, Timer, World};
 use dajet_core::{DataType, Environment, Value};
 use dajet_lang::compile;
 use parking_lot::Mutex;
@@ -61,6 +62,11 @@ pub fn create_tables(world: &World) {
         "Очередь",
         &[("Номер", integer), ("Часть", integer), ("Тело", text)],
     );
+    world.create(
+        INBOX,
+        "Вход",
+        &[("Номер", integer), ("Часть", integer), ("Тело", text)],
+    );
     world.create("queue", "Части", &[("Часть", integer)]);
     for database in ["queue", "target"] {
         world.create(database, "Копии", &[("Номер", integer), ("Тело", text)]);
@@ -68,15 +74,18 @@ pub fn create_tables(world: &World) {
     }
 }
 
-/// Adds rows `first..=last` to the queue, their parts in turn.
-pub fn fill(world: &World, first: i64, last: i64, parts: i64) {
-    for id in first..=last {
+/// Where the queue stands.
+pub const QUEUE: (&str, &str) = ("queue", "Очередь");
+
+/// Adds rows to a table, their parts in turn.
+pub fn fill(world: &World, (database, table): (&str, &str), ids: RangeInclusive<i64>, parts: i64) {
+    for id in ids {
         let row = vec![
             Value::Integer(id),
             Value::Integer(id % parts),
             Value::text(format!("сообщение {id}")),
         ];
-        world.insert("queue", "Очередь", row);
+        world.insert(database, table, row);
     }
 }
 

@@ -7,6 +7,7 @@ mod broker;
 mod database;
 mod evaluate;
 mod faults;
+mod inbox;
 mod reading;
 mod state;
 
@@ -23,6 +24,7 @@ use crate::record::Record;
 use crate::schema::{Column, ColumnRole, DataType, Defaults, PhysicalColumn, Table, TableKey};
 
 pub use faults::{Chances, Fault, FaultPlan, Operation};
+pub use inbox::DATABASE as INBOX;
 use state::State;
 pub use state::{Event, View};
 
@@ -35,7 +37,7 @@ pub struct Timer {
     pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
-/// Databases `memory://ID/name` and topics `topic://ID/name`. Cheap to clone; ends with the last clone.
+/// Databases `memory://ID/name`, topics `topic://ID/name` and sources of messages `inbox://ID/name`. Cheap to clone; ends with the last clone.
 #[derive(Clone)]
 pub struct World {
     id: u64,
@@ -71,6 +73,11 @@ impl World {
         Address::new(format!("topic://{}/{name}", self.id))
     }
 
+    /// The address of a source of messages of this world: those of the table `name` of the database [`INBOX`].
+    pub fn inbox(&self, name: &str) -> Address {
+        Address::new(format!("inbox://{}/{name}", self.id))
+    }
+
     /// The connectors of all worlds.
     pub fn connectors() -> Connectors {
         Connectors::new([
@@ -88,6 +95,14 @@ impl World {
                 service: None,
                 sink: Some(|spec, _| broker::open(&spec.address)),
                 broker: None,
+                check: |_, _, _| Vec::new(),
+            },
+            Connector {
+                name: "inbox",
+                schemes: &["inbox"],
+                service: None,
+                sink: None,
+                broker: Some(|spec, _| inbox::open(spec)),
                 check: |_, _, _| Vec::new(),
             },
         ])

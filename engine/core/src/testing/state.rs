@@ -129,7 +129,7 @@ pub(super) struct OpenClaim {
     pub(super) deleted: Vec<((String, String), u64)>,
     /// Rows that are inserted by the commit.
     inserted: Vec<((String, String), Record)>,
-    poisoned: bool,
+    pub(super) poisoned: bool,
     /// When the system notices that the session was closed.
     gone_at: Option<Duration>,
 }
