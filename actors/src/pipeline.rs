@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use dajet_core::{Address, Value};
+use dajet_core::Address;
 use dajet_lang::machine::{Ended, Variables};
 use dajet_lang::plan::PipelineId;
 use tokio::sync::mpsc;
@@ -107,7 +107,8 @@ pub(crate) async fn run(
         let error = match end {
             None => break,
             Some(End::Idle) => return Ok(Ended::Stopped),
-            Some(End::Left(returned)) => return Ok(returned.map_or(Ended::Done, returned_as)),
+            Some(End::Left(Some(value))) => return Ok(Ended::Returned(value)),
+            Some(End::Left(None)) => return Ok(Ended::Left(progress.variables())),
             Some(End::Failed { error, fatal: true }) => return Err(Failure::of_pipeline(error)),
             Some(End::Failed {
                 error,
@@ -124,10 +125,6 @@ pub(crate) async fn run(
         script.spec.observer.retried();
     }
     Ok(Ended::Stopped)
-}
-
-fn returned_as(value: Value) -> Ended {
-    Ended::Returned(value)
 }
 
 async fn wait(progress: &Progress, pause: Duration, tokens: &Tokens) {

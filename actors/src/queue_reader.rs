@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use dajet_core::{Address, Limit, Read, Record, Service, Source, SourceSpec, SystemError};
 use dajet_lang::{SourceStart, bind};
-use tracing::warn;
 
 use crate::batch::{Claimed, ReadBatch};
 use crate::claims;
@@ -166,10 +165,10 @@ impl Work {
             }
         })?;
         if script.bound(plan.source) {
-            for warning in &bound.warnings {
-                let place = script.place(Some(warning.span));
-                warn!(script = %script.spec.name, code = warning.code, place, "{}", warning.message);
-            }
+            bound
+                .warnings
+                .iter()
+                .for_each(|warning| script.warn(warning));
         }
         let source = service
             .source(SourceSpec {

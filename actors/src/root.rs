@@ -130,6 +130,7 @@ impl Root {
             }
             Step::Flush => self.flush().await?,
             Step::Print(line) => (script.spec.print)(&line),
+            Step::Warn(warning) => script.warn(&warning),
             Step::Sleep(pause) => {
                 tokio::select! {
                     biased;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use dajet_core::span::position;
-use dajet_core::{Schema, Service, Span, SystemError, Value};
+use dajet_core::{Diagnostic, Schema, Service, Span, SystemError, Value};
 use dajet_lang::machine::{Clock, MachineSpec, Resume};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
 use futures::FutureExt;
@@ -185,6 +185,8 @@ pub(crate) struct Script {
     pub(crate) spec: ScriptSpec,
     pub(crate) seeds: Seeds,
     bound: Mutex<BTreeSet<StatementId>>,
+    /// Warnings that the author has got, by their code and place.
+    warned: Mutex<BTreeSet<(&'static str, u32)>>,
     #[cfg(feature = "testing")]
     pub(crate) defect: Option<crate::testing::Defect>,
 }
@@ -195,6 +197,7 @@ impl Script {
             seeds: Seeds::new(spec.settings.seed),
             spec,
             bound: Mutex::default(),
+            warned: Mutex::default(),
             #[cfg(feature = "testing")]
             defect: None,
         }
@@ -251,6 +254,18 @@ impl Script {
             }
         }
         self.spec.observer.failed(chain);
+    }
+
+    /// Tells the author of something that deserves a look, once for each place.
+    pub(crate) fn warn(&self, warning: &Diagnostic) {
+        if self
+            .warned
+            .lock()
+            .insert((warning.code, warning.span.start))
+        {
+            let (code, place) = (warning.code, self.place(Some(warning.span)));
+            warn!(script = %self.spec.name, code, place, "{}", warning.message);
+        }
     }
 
     /// Line and column of a place in the script.

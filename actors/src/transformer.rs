@@ -291,6 +291,10 @@ impl Work {
                 (script.spec.print)(&line);
                 Ok(Answered::Resume(Resume::Continue))
             }
+            Step::Warn(warning) => {
+                script.warn(&warning);
+                Ok(Answered::Resume(Resume::Continue))
+            }
             Step::Sleep(pause) => {
                 generation.pause(pause).await;
                 Ok(Answered::Resume(Resume::Continue))

@@ -47,6 +47,29 @@ fn break_leaves_the_source_and_gives_the_batch_back() {
 }
 
 #[test]
+fn break_keeps_what_the_committed_batches_have_set() {
+    on_virtual_time(async {
+        let scene = Scene::new(10);
+        let body =
+            "SET @счёт = @счёт + 1\nSET @всё.последний = @m.Номер\nIF @m.Номер = 6 THEN BREAK END";
+        let text = format!(
+            "DECLARE @счёт integer\nDECLARE @всё object = SELECT первый = 0\nDECLARE @то_же object = @всё\n{}",
+            scene.drain(
+                body,
+                "PRINT @счёт\nPRINT JSON(@всё)\nSET @всё.первый = 7\nPRINT JSON(@то_же)\nPRINT @m"
+            )
+        );
+        ended(scene.run(&text).await);
+        let printed = scene.printed();
+        let both = [
+            r#"{"первый":0,"последний":4}"#,
+            r#"{"первый":7,"последний":4}"#,
+        ];
+        assert_eq!(printed, ["4", both[0], both[1], "null"]);
+    });
+}
+
+#[test]
 fn return_ends_the_script_with_its_value() {
     on_virtual_time(async {
         let scene = Scene::new(10);

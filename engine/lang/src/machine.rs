@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::query::Statement;
-use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Shape, Span, Value};
+use dajet_core::{
+    Address, Answer, Diagnostic, ErrorClass, MessageSpec, Record, Schema, Shape, Span, Value,
+};
 use jiff::civil::DateTime;
 
 use self::run::State;
@@ -64,6 +66,8 @@ pub enum Step {
     },
     /// A line for the author: [`Resume::Continue`].
     Print(String),
+    /// Something that the author should know, once for each place: [`Resume::Continue`].
+    Warn(Box<Diagnostic>),
     /// A pause: [`Resume::Continue`] afterwards.
     Sleep(Duration),
     /// The budget of operations is spent; others may run: [`Resume::Continue`].
@@ -107,10 +111,12 @@ impl Run {
 }
 
 /// How a [`Run`] ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Ended {
-    /// All iterations are done, or the source was left by BREAK: go on behind the block.
+    /// All iterations are done: go on behind the block.
     Done,
+    /// The source was left by BREAK: go on behind the block, with the variables as the latest committed batch left them.
+    Left(Variables),
     /// RETURN inside: the script ends with the value.
     Returned(Value),
     /// The run was asked to stop, or was idle with `--until-idle`: what follows a source is not run.

@@ -196,6 +196,25 @@ impl Heap {
         }
     }
 
+    /// Takes in all of another heap and changes its roots to point here.
+    pub(crate) fn append(&mut self, other: Heap, roots: &mut [Datum]) {
+        let offset = Handle::try_from(self.len()).expect("memory ends before handles do");
+        let shift = |datum: &mut Datum| match datum {
+            Datum::Scalar(_) => {}
+            Datum::Object(handle) | Datum::Array(handle) => *handle += offset,
+        };
+        self.nodes.reserve(other.nodes.len());
+        for mut node in other.nodes {
+            match &mut node {
+                Node::Row(..) => {}
+                Node::Object(members) => members.iter_mut().for_each(|(_, value)| shift(value)),
+                Node::Array(items) => items.iter_mut().for_each(shift),
+            }
+            self.nodes.push(node);
+        }
+        roots.iter_mut().for_each(shift);
+    }
+
     /// Copies all that can be reached from `roots` into a new heap and changes the roots to point there. What was shared,
     /// or contained itself, still does.
     pub(crate) fn copy_reachable<'a>(

@@ -1,6 +1,6 @@
 //! FOR: one after another in place, or side by side as iterations with copies of the variables.
 
-use dajet_core::{Span, Value};
+use dajet_core::{Diagnostic, Span, Value};
 
 use super::convert;
 use super::failure::{Failure, Outcome};
@@ -11,12 +11,12 @@ use super::{Run, Step};
 use crate::program::{Counter, Expr, Op, Parallel, Program, Slot, Type};
 
 impl State {
-    /// A snapshot of an array; NULL has no items.
-    pub(super) fn items(&mut self, collection: &Expr) -> Outcome<Vec<Datum>> {
+    /// A snapshot of an array; none of NULL.
+    pub(super) fn items(&mut self, collection: &Expr) -> Outcome<Option<Vec<Datum>>> {
         let datum = self.memory.evaluate(collection)?;
         match self.memory.items(&datum) {
-            Some(items) => Ok(items.to_vec()),
-            None if datum.is_null() => Ok(Vec::new()),
+            Some(items) => Ok(Some(items.to_vec())),
+            None if datum.is_null() => Ok(None),
             None => {
                 let message = format!("FOR takes an array, not {}", datum.type_name());
                 Err(Failure::of_type(message).at(collection.span))
@@ -55,7 +55,9 @@ impl State {
         else {
             return Ok(Next::Advance);
         };
-        let items = self.items(collection)?;
+        let Some(items) = self.items(collection)? else {
+            return Ok(over_null(collection));
+        };
         if items.is_empty() {
             return Ok(Next::Advance);
         }
@@ -80,6 +82,13 @@ impl State {
             parallel,
         })))
     }
+}
+
+/// FOR over NULL: no iteration, and a warning.
+pub(super) fn over_null(collection: &Expr) -> Next {
+    let message = "FOR runs no iteration: its array is null";
+    let warning = Diagnostic::warning("W012", collection.span, message);
+    Next::Stop(Step::Warn(Box::new(warning)))
 }
 
 /// `MAXDOP n`

@@ -10,6 +10,7 @@ use dajet_core::{Address, Record, Shape, Span, Value};
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::heap::{Datum, Heap, NULL};
+use super::loops::over_null;
 use super::memory::Memory;
 use super::operate;
 use super::sinks::Sinks;
@@ -156,6 +157,10 @@ impl State {
             }
             (Pending::Ended(end), Resume::Ended(ended)) => match ended {
                 Ended::Done => self.counter = end,
+                Ended::Left(variables) => {
+                    self.take_over(plan, &program.ops[self.counter], variables);
+                    self.counter = end;
+                }
                 Ended::Stopped => return Ok(Step::Done { returned: None }),
                 Ended::Returned(value) if program.purpose == Purpose::Root => {
                     return Ok(Step::Done {
@@ -171,6 +176,22 @@ impl State {
             (pending, resume) => return Err(unexpected(&pending, &resume)),
         }
         self.run(plan, program)
+    }
+
+    /// Takes over what the body of a pipeline has set. (What an open FOR shares with a variable, they share no more.)
+    fn take_over(&mut self, plan: &Plan, op: &Op, variables: Variables) {
+        let Op::RunPipeline { pipeline, .. } = op else {
+            return;
+        };
+        let pipeline = plan.pipeline(*pipeline);
+        if !pipeline.changes_variables {
+            return;
+        }
+        let mut slots = variables.slots;
+        slots.resize(plan.variables.len(), NULL);
+        clear_record(plan.program(pipeline.body), &mut slots);
+        self.memory.heap.append(variables.heap, &mut slots);
+        self.memory.slots = slots;
     }
 
     fn start_record(&mut self, program: &Program, record: Record) -> Outcome<()> {
@@ -236,9 +257,12 @@ impl State {
     /// Remembers which answer a step waits for, unless the operation has done so.
     fn stop(&mut self, step: Step) -> Step {
         match &step {
-            Step::Emit(..) | Step::Flush | Step::Print(_) | Step::Sleep(_) | Step::Yield => {
-                self.pending = Pending::Continue;
-            }
+            Step::Emit(..)
+            | Step::Flush
+            | Step::Print(_)
+            | Step::Warn(_)
+            | Step::Sleep(_)
+            | Step::Yield => self.pending = Pending::Continue,
             Step::Bind { .. }
             | Step::Call { .. }
             | Step::Run(_)
@@ -294,8 +318,14 @@ impl State {
                 iterator,
                 collection,
             } => {
-                self.iterators[*iterator] = (self.items(collection)?, 0);
-                Ok(Next::Advance)
+                let items = self.items(collection)?;
+                let none = items.is_none();
+                self.iterators[*iterator] = (items.unwrap_or_default(), 0);
+                Ok(if none {
+                    over_null(collection)
+                } else {
+                    Next::Advance
+                })
             }
             Op::ForNext {
                 iterator,

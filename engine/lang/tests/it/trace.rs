@@ -189,6 +189,9 @@ impl Trace<'_> {
                 }
                 Step::Flush => self.go_on("flush"),
                 Step::Print(line) => self.go_on(format!("print {line}")),
+                Step::Warn(warning) => {
+                    self.go_on(format!("warn {}", cases::show(self.script, &[*warning])))
+                }
                 Step::Sleep(pause) => self.go_on(format!("sleep {pause:?}")),
                 Step::Yield => self.go_on("yield"),
                 Step::Run(run) => match self.perform(run)? {
@@ -338,11 +341,12 @@ impl Trace<'_> {
         shape: Arc<Shape>,
     ) -> Result<Ended, ScriptError> {
         self.indent += 1;
-        let end = self.run(program, variables, Some(shape));
+        let end = self.run(program, variables.clone(), Some(shape));
         self.indent -= 1;
         Ok(match end? {
             End::Left(Some(value)) => Ended::Returned(value),
-            End::Left(None) => Ended::Done,
+            // All the records are one batch, which is given back.
+            End::Left(None) => Ended::Left(variables),
             End::Done(_) | End::Stopped => Ended::Stopped,
         })
     }
