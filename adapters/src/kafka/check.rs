@@ -6,6 +6,7 @@ use dajet_core::contract::{OptionUse, Usage};
 use dajet_core::diagnostic::nearest;
 use dajet_core::{Diagnostic, Span, Value, options};
 
+use super::check_source::check_source;
 use super::message::Member;
 use super::properties::{self, PRODUCER, Side, side};
 use super::settings::{BROKERS, SinkOptions, TIMEOUT, probe};
@@ -14,16 +15,10 @@ use super::settings::{BROKERS, SinkOptions, TIMEOUT, probe};
 pub(super) fn check(usage: Usage, whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
     match usage {
         Usage::Sink => check_sink(whole, uses),
-        Usage::BrokerSource => {
-            vec![Diagnostic::error(
-                "E_UNSUPPORTED",
-                whole,
-                "reading from kafka is not supported",
-            )]
-        }
+        Usage::BrokerSource => check_source(whole, uses),
         Usage::Database => vec![
             Diagnostic::error("E_URI", whole, "kafka is no database")
-                .hint("Write to it by PRODUCE 'kafka'."),
+                .hint("Write to it by PRODUCE 'kafka', read from it by CONSUME 'kafka'."),
         ],
     }
 }
@@ -135,7 +130,8 @@ fn check_property(option: &OptionUse) -> Option<Diagnostic> {
     }
 }
 
-fn check_value(option: &OptionUse, property: &str) -> Option<Diagnostic> {
+/// Checks a literal that is passed on to the library.
+pub(super) fn check_value(option: &OptionUse, property: &str) -> Option<Diagnostic> {
     let text = match option.literal.as_ref()? {
         Value::Null => return None,
         Value::Text(text) => text.to_string(),
@@ -151,19 +147,27 @@ fn check_value(option: &OptionUse, property: &str) -> Option<Diagnostic> {
             return Some(Diagnostic::error("E_PARAM", option.span, message));
         }
     };
-    let error = probe(&option.name, property, &text).err()?;
+    let error = probe(&option.name, property, &text, nearest_option).err()?;
     Some(Diagnostic::error("E_PARAM", option.span, error.message).maybe_hint(error.hint))
 }
 
-fn unknown(name: &str, span: Span, near: Option<String>) -> Diagnostic {
+/// The warning of a name that nobody knows.
+pub(super) fn unknown(name: &str, span: Span, near: Option<String>) -> Diagnostic {
     Diagnostic::warning("W020", span, format!("unknown option \"{name}\""))
         .maybe_hint(near.map(|near| format!("Did you mean \"{near}\"?")))
 }
 
 /// Finds the nearest option in WITH, in the spelling of `name`.
 pub(super) fn nearest_option(name: &str) -> Option<String> {
-    let property = properties::property(name);
-    let near = nearest(&property, PRODUCER.iter().copied())?;
+    nearest_property(name, PRODUCER.iter().copied())
+}
+
+/// Finds the nearest of these properties, in the spelling of `name`.
+pub(super) fn nearest_property<'a>(
+    name: &str,
+    properties: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let near = nearest(&properties::property(name), properties)?;
     Some(if name.contains('.') {
         near.to_owned()
     } else {

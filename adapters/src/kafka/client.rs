@@ -2,63 +2,38 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dajet_core::SystemError;
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use tokio::sync::oneshot;
 
+use super::health::Health;
 use super::ledger::{Failure, Ledger};
 use super::settings::{Settings, refused};
+use super::topics::Asker;
 
 /// What the library's threads tell.
 pub(super) struct Context {
-    brokers: Arc<str>,
+    health: Health,
     ledger: Mutex<Ledger>,
     /// Set by the first failure: nothing more may be sent, or a gap would arise.
     dead: AtomicBool,
-    /// Set while no broker can be reached.
-    outage: AtomicBool,
-    last_error: Mutex<Option<(Code, String)>>,
 }
 
 impl Context {
     fn new(brokers: Arc<str>) -> Self {
         Self {
-            brokers,
+            health: Health::new(brokers),
             ledger: Mutex::default(),
             dead: AtomicBool::new(false),
-            outage: AtomicBool::new(false),
-            last_error: Mutex::default(),
         }
-    }
-
-    /// Says once per outage that no broker answers.
-    pub(super) fn begin_outage(&self) {
-        if !self.outage.swap(true, Ordering::Relaxed) {
-            let (_, reason) = self
-                .last_error
-                .lock()
-                .clone()
-                .unwrap_or((Code::NoError, String::new()));
-            tracing::warn!(brokers = %self.brokers, reason, "no kafka broker can be reached");
-        }
-    }
-
-    /// Notes that a broker answers.
-    pub(super) fn end_outage(&self) {
-        if self.outage.load(Ordering::Relaxed) && self.outage.swap(false, Ordering::Relaxed) {
-            tracing::info!(brokers = %self.brokers, "kafka broker answers again");
-        }
-    }
-
-    /// The library's last complaint of a connection.
-    pub(super) fn last_error(&self) -> Option<(Code, String)> {
-        self.last_error.lock().clone()
     }
 }
 
@@ -76,13 +51,11 @@ impl ClientContext for Context {
         let Some(code) = error.rdkafka_error_code() else {
             return;
         };
-        match code {
-            Code::AllBrokersDown => self.begin_outage(),
-            Code::Fatal => {
-                self.dead.store(true, Ordering::Relaxed);
-                self.ledger.lock().fail_all(Code::Fatal);
-            }
-            _ => *self.last_error.lock() = Some((code, reason.to_owned())),
+        if code == Code::Fatal {
+            self.dead.store(true, Ordering::Relaxed);
+            self.ledger.lock().fail_all(Code::Fatal);
+        } else {
+            self.health.note(code, reason);
         }
     }
 }
@@ -94,7 +67,7 @@ impl ProducerContext for Context {
         match result {
             Ok(_) => {
                 self.ledger.lock().confirm(number);
-                self.end_outage();
+                self.health.end_outage();
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
@@ -163,6 +136,20 @@ impl Client {
             ended,
             settled: false,
         }
+    }
+}
+
+impl Asker for Client {
+    const RIGHT: &'static str = "write to";
+
+    fn metadata(&self, topic: &str, patience: Duration) -> KafkaResult<Metadata> {
+        self.producer()
+            .client()
+            .fetch_metadata(Some(topic), patience)
+    }
+
+    fn health(&self) -> &Health {
+        &self.context().health
     }
 }
 

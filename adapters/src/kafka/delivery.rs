@@ -13,6 +13,7 @@ use super::ledger::Failure;
 use super::limits;
 use super::message::Message;
 use super::settings::Settings;
+use super::topics::Asker;
 
 /// Pause while the library's queue is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
@@ -126,7 +127,7 @@ impl Delivery {
             self.settings.timeout
         );
         let error = SystemError::transient("E_CONFIRM", message);
-        match self.batch.client().context().last_error() {
+        match self.batch.client().health().last_error() {
             Some((code, reason)) => error
                 .with_native_code(format!("{code:?}"))
                 .with_hint(format!("The client says: {reason}."))

@@ -4,6 +4,7 @@ use dajet_core::{ErrorClass, SystemError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::ledger::Failure;
+use super::source_settings::SourceSettings;
 
 /// Classes a code of the library.
 pub(super) fn class(code: Code) -> ErrorClass {
@@ -30,6 +31,11 @@ pub(super) fn class(code: Code) -> ErrorClass {
         | Code::UnsupportedSASLMechanism
         | Code::PolicyViolation
         | Code::InvalidRequiredAcks
+        | Code::InconsistentGroupProtocol
+        | Code::InvalidGroupId
+        | Code::InvalidSessionTimeout
+        | Code::FencedInstanceId
+        | Code::AutoOffsetReset
         | Code::InvalidConfig => ErrorClass::Misconfigured,
         _ => ErrorClass::Transient,
     }
@@ -74,7 +80,7 @@ pub(super) fn undelivered(failure: &Failure) -> SystemError {
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => {
             return missing_topic(topic, code);
         }
-        Code::TopicAuthorizationFailed => return denied(topic),
+        Code::TopicAuthorizationFailed => return denied("write to", topic),
         Code::UnknownPartition => error(format!("topic \"{topic}\" has no such partition"))
             .with_hint("Correct Partition, or leave it out."),
         Code::ClusterAuthorizationFailed => {
@@ -115,11 +121,79 @@ pub(super) fn missing_topic(topic: &str, code: Code) -> SystemError {
         .with_hint("Create it, or correct Topic.")
 }
 
-/// The error of a topic that we may not write to.
-pub(super) fn denied(topic: &str) -> SystemError {
-    SystemError::misconfigured("E_KAFKA", format!("no right to write to topic \"{topic}\""))
+/// True if what a consumer is told does not heal by itself.
+pub(super) fn ends_a_source(code: Code) -> bool {
+    class(code) == ErrorClass::Misconfigured
+}
+
+/// The error of a consumer that cannot go on; `reason` is what the library says.
+pub(super) fn unreadable(
+    code: Code,
+    reason: Option<&str>,
+    settings: &SourceSettings,
+) -> SystemError {
+    let (group, topics) = (&settings.group, settings.topics.join(", "));
+    let (message, hint) = match code {
+        Code::AutoOffsetReset => (
+            format!("group \"{group}\" has no offset in topic \"{topics}\" where it could begin"),
+            "Commit an offset for the group, or set AutoOffsetReset to 'earliest' or 'latest'.",
+        ),
+        Code::TopicAuthorizationFailed => return denied("read", &topics),
+        Code::GroupAuthorizationFailed => (
+            format!("no right to use group \"{group}\""),
+            "Grant READ on it.",
+        ),
+        Code::InconsistentGroupProtocol => (
+            format!("group \"{group}\" has members that share partitions out in another way"),
+            "Stop them, or set PartitionAssignmentStrategy to theirs.",
+        ),
+        Code::FencedInstanceId => (
+            format!("another member of group \"{group}\" has the same GroupInstanceId"),
+            "Give each member its own.",
+        ),
+        _ => {
+            let told = reason.map_or_else(|| code.to_string(), str::to_owned);
+            let message = format!("cannot read topic \"{topics}\": {}", lower_case(&told));
+            return SystemError::new(class(code), "E_KAFKA", message)
+                .with_native_code(format!("{code:?}"));
+        }
+    };
+    SystemError::misconfigured("E_KAFKA", message)
+        .with_native_code(format!("{code:?}"))
+        .with_hint(hint)
+}
+
+/// The error of a call to the library; `doing` is what was attempted.
+pub(super) fn failed(doing: &str, error: &KafkaError) -> SystemError {
+    let code = error.rdkafka_error_code();
+    let told = code.map_or_else(|| error.to_string(), |code| code.to_string());
+    let class = code.map_or(ErrorClass::Transient, class);
+    let failed = SystemError::new(
+        class,
+        "E_KAFKA",
+        format!("cannot {doing}: {}", lower_case(&told)),
+    )
+    .with_source(error.clone());
+    match code {
+        Some(code) => failed.with_native_code(format!("{code:?}")),
+        None => failed,
+    }
+}
+
+/// The error of a topic that we may not use; `right` is what we want to do with it.
+pub(super) fn denied(right: &str, topic: &str) -> SystemError {
+    let grant = if right == "read" { "READ" } else { "WRITE" };
+    SystemError::misconfigured("E_KAFKA", format!("no right to {right} topic \"{topic}\""))
         .with_native_code("TopicAuthorizationFailed")
-        .with_hint("Grant WRITE and DESCRIBE on it.")
+        .with_hint(format!("Grant {grant} and DESCRIBE on it."))
+}
+
+/// The error of credentials that the brokers do not take.
+pub(super) fn refused_credentials(brokers: &str, code: Code, reason: &str) -> SystemError {
+    let message = format!("kafka brokers \"{brokers}\" refuse the credentials");
+    SystemError::misconfigured("E_KAFKA", message)
+        .with_native_code(format!("{code:?}"))
+        .with_hint(format!("The client says: {reason}."))
 }
 
 /// Makes a fragment of the library's sentence.

@@ -166,6 +166,33 @@ pub(super) const CONSUMER: &[&str] = &[
     "session.timeout.ms",
 ];
 
+/// Properties of [`PRODUCER`] that a consumer does not have.
+pub(super) const PRODUCER_ONLY: &[&str] = &[
+    "acks",
+    "batch.num.messages",
+    "batch.size",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "delivery.timeout.ms",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "linger.ms",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "partitioner",
+    "produce.offset.report",
+    "queue.buffering.backpressure.threshold",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.ms",
+    "queuing.strategy",
+    "request.required.acks",
+    "request.timeout.ms",
+    "retries",
+    "sticky.partitioning.linger.ms",
+];
+
 /// Properties that would break what a sink promises: our own transactions and reports are what it is made of.
 pub(super) const UNSUPPORTED: &[&str] = &[
     "delivery.report.only.error",
@@ -206,6 +233,17 @@ pub(super) fn side(property: &str) -> Side {
     } else if PRODUCER.contains(&property) {
         Side::Producer
     } else if CONSUMER.contains(&property) {
+        Side::Consumer
+    } else {
+        Side::Unknown
+    }
+}
+
+/// Finds out whose a property is, as a source sees it: what both have is [`Side::Consumer`].
+pub(super) fn source_side(property: &str) -> Side {
+    if PRODUCER_ONLY.contains(&property) || UNSUPPORTED.contains(&property) {
+        Side::Producer
+    } else if PRODUCER.contains(&property) || CONSUMER.contains(&property) {
         Side::Consumer
     } else {
         Side::Unknown
@@ -284,6 +322,15 @@ mod tests {
             );
             assert!(!unknown, "{name}");
         }
+    }
+
+    #[test]
+    fn tells_what_a_source_has() {
+        assert!(PRODUCER_ONLY.iter().all(|name| PRODUCER.contains(name)));
+        assert_eq!(source_side("linger.ms"), Side::Producer);
+        assert_eq!(source_side("bootstrap.servers"), Side::Consumer);
+        assert_eq!(source_side("group.id"), Side::Consumer);
+        assert_eq!(source_side("group.di"), Side::Unknown);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Settings {
             }
             return Ok(());
         }
-        probe(name, &property, &text)?;
+        probe(name, &property, &text, super::check::nearest_option)?;
         if BROKERS.contains(&&*property) {
             self.brokers = text.as_str().into();
         }
@@ -174,19 +174,21 @@ impl Settings {
             self.client.set("batch.size", limit.max(1).to_string());
         }
         if self.client.get("client.id").is_none() {
-            let name = &environment.session_name;
-            let plain = name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-            self.client.set(
-                "client.id",
-                if plain && !name.is_empty() {
-                    name
-                } else {
-                    "dajet"
-                },
-            );
+            self.client.set("client.id", client_id(environment));
         }
+    }
+}
+
+/// The name by which brokers know us if the script gives none.
+pub(super) fn client_id(environment: &Environment) -> &str {
+    let name = &*environment.session_name;
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if plain && !name.is_empty() {
+        name
+    } else {
+        "dajet"
     }
 }
 
@@ -211,7 +213,7 @@ pub(super) fn strengthen(property: &str, value: &str) -> Option<&'static str> {
 }
 
 /// The text form of an option's value.
-fn text(name: &str, value: &Value) -> Result<String, SystemError> {
+pub(super) fn text(name: &str, value: &Value) -> Result<String, SystemError> {
     match value {
         Value::Text(text) => Ok(text.to_string()),
         Value::Boolean(value) => Ok(value.to_string()),
@@ -227,11 +229,16 @@ fn text(name: &str, value: &Value) -> Result<String, SystemError> {
     }
 }
 
-/// Asks the library whether it takes the value.
+/// Asks the library whether it takes the value; `nearest_option` finds what an unknown name may mean.
 ///
 /// # Errors
 /// `Misconfigured`, which does not show a secret.
-pub(super) fn probe(name: &str, property: &str, value: &str) -> Result<(), SystemError> {
+pub(super) fn probe(
+    name: &str,
+    property: &str,
+    value: &str,
+    nearest_option: fn(&str) -> Option<String>,
+) -> Result<(), SystemError> {
     let mut one = ClientConfig::new();
     one.set(property, value);
     let Err(error) = one.create_native_config() else {
@@ -243,7 +250,7 @@ pub(super) fn probe(name: &str, property: &str, value: &str) -> Result<(), Syste
     };
     if told.contains("No such configuration") {
         let error = SystemError::misconfigured("E_PARAM", format!("unknown option \"{name}\""));
-        return Err(match super::check::nearest_option(name) {
+        return Err(match nearest_option(name) {
             Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
             None => error,
         });

@@ -76,7 +76,7 @@ impl KafkaSink {
             if self.topics.contains(message.topic) {
                 continue;
             }
-            topics::find(&client, &self.settings, message.topic, deadline).await?;
+            topics::find(&client, message.topic, self.settings.timeout, deadline).await?;
             if self.topics.len() >= TOPICS_MAX {
                 self.topics.clear();
             }

@@ -1,17 +1,15 @@
-//! Asks the brokers whether a topic exists before its first message: the library itself would wait 30 s for it to
-//! appear.
+//! Asks the brokers whether a topic exists before it is used: the library itself would wait 30 s for it to appear.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::SystemError;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::Producer;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::metadata::Metadata;
 use tokio::time::{Instant, sleep};
 
-use super::client::Client;
 use super::error;
-use super::settings::Settings;
+use super::health::Health;
 
 /// How long one question may block its thread.
 const QUESTION: Duration = Duration::from_secs(1);
@@ -22,29 +20,41 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A client that can ask.
+pub(super) trait Asker: Send + Sync + 'static {
+    /// What it wants to do with a topic.
+    const RIGHT: &'static str;
+
+    /// Asks for one topic; blocks.
+    fn metadata(&self, topic: &str, patience: Duration) -> KafkaResult<Metadata>;
+
+    /// What it has heard of the brokers.
+    fn health(&self) -> &Health;
+}
+
 /// Waits until the brokers know `topic`.
 ///
 /// # Errors
-/// `Misconfigured` if the topic does not exist or may not be written, or if the brokers refuse our credentials;
-/// `Transient` if no broker answers before `deadline`.
-pub(super) async fn find(
-    client: &Arc<Client>,
-    settings: &Settings,
+/// `Misconfigured` if the topic does not exist or may not be used, or if the brokers refuse our credentials;
+/// `Transient` if no broker answers within `timeout`, which ends at `deadline`.
+pub(super) async fn find<A: Asker>(
+    client: &Arc<A>,
     topic: &str,
+    timeout: Duration,
     deadline: Instant,
 ) -> Result<(), SystemError> {
     let begun = Instant::now();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(unreachable(client, settings));
+            return Err(unreachable(client.health(), timeout));
         }
         match ask(client.clone(), topic.to_owned(), left.min(QUESTION)).await? {
             Ok(Code::NoError) => {
-                client.context().end_outage();
+                client.health().end_outage();
                 return Ok(());
             }
-            Ok(Code::TopicAuthorizationFailed) => return Err(error::denied(topic)),
+            Ok(Code::TopicAuthorizationFailed) => return Err(error::denied(A::RIGHT, topic)),
             Ok(
                 code @ (Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic),
             ) => {
@@ -54,23 +64,20 @@ pub(super) async fn find(
             }
             // The topic is there, its leader is being elected.
             Ok(_) => {}
-            Err(_) => silent(client, settings, begun.elapsed())?,
+            Err(_) => silent(client.health(), begun.elapsed())?,
         }
         sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
     }
 }
 
 /// Asks once. The outer error is a thread that ended badly, the inner one a broker that does not answer.
-async fn ask(
-    client: Arc<Client>,
+async fn ask<A: Asker>(
+    client: Arc<A>,
     topic: String,
     patience: Duration,
 ) -> Result<Result<Code, KafkaError>, SystemError> {
     let question = move || {
-        let metadata = client
-            .producer()
-            .client()
-            .fetch_metadata(Some(&topic), patience)?;
+        let metadata = client.metadata(&topic, patience)?;
         let found = metadata.topics().iter().find(|known| known.name() == topic);
         Ok(found.map_or(Code::UnknownTopic, |known| {
             known.error().map_or(Code::NoError, Code::from)
@@ -84,34 +91,24 @@ async fn ask(
 }
 
 /// Tells that nobody answers, in time; credentials that are refused do not get better by waiting.
-fn silent(client: &Client, settings: &Settings, silence: Duration) -> Result<(), SystemError> {
+fn silent(health: &Health, silence: Duration) -> Result<(), SystemError> {
     if let Some((code @ (Code::Authentication | Code::SaslAuthenticationFailed), reason)) =
-        client.context().last_error()
+        health.last_error()
     {
-        return Err(SystemError::misconfigured(
-            "E_KAFKA",
-            format!(
-                "kafka brokers \"{}\" refuse the credentials",
-                settings.brokers
-            ),
-        )
-        .with_native_code(format!("{code:?}"))
-        .with_hint(format!("The client says: {reason}.")));
+        return Err(error::refused_credentials(health.brokers(), code, &reason));
     }
     if silence >= SILENCE {
-        client.context().begin_outage();
+        health.begin_outage();
     }
     Ok(())
 }
 
 /// The error of brokers that did not answer in time.
-fn unreachable(client: &Client, settings: &Settings) -> SystemError {
-    let message = format!(
-        "no kafka broker of \"{}\" answers within {:?}",
-        settings.brokers, settings.timeout
-    );
+pub(super) fn unreachable(health: &Health, timeout: Duration) -> SystemError {
+    let brokers = health.brokers();
+    let message = format!("no kafka broker of \"{brokers}\" answers within {timeout:?}");
     let error = SystemError::transient("E_KAFKA", message);
-    match client.context().last_error() {
+    match health.last_error() {
         Some((code, reason)) => error
             .with_native_code(format!("{code:?}"))
             .with_hint(format!("The client says: {reason}."))

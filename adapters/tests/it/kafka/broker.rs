@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// A message as a consumer sees it.
@@ -48,6 +49,85 @@ pub async fn make_topic(about: &str, partitions: i32, config: &[(&str, &str)]) -
         .expect("the broker answers");
     made[0].as_ref().expect("the topic is made");
     name
+}
+
+/// A message to write: partition, key, value, headers.
+pub type Written<'a> = (
+    i32,
+    Option<&'a str>,
+    Option<&'a [u8]>,
+    &'a [(&'a str, Option<&'a [u8]>)],
+);
+
+/// Writes messages, in order.
+pub async fn write(topic: &str, messages: &[Written<'_>]) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("queue.buffering.max.messages", "1000000")
+        .create()
+        .expect("the settings are valid");
+    let mut receipts = Vec::new();
+    for (partition, key, value, headers) in messages {
+        let mut record: FutureRecord<'_, str, [u8]> = FutureRecord::to(topic).partition(*partition);
+        record.key = *key;
+        record.payload = *value;
+        if !headers.is_empty() {
+            let mut made = OwnedHeaders::new();
+            for (key, value) in *headers {
+                made = made.insert(Header { key, value: *value });
+            }
+            record.headers = Some(made);
+        }
+        receipts.push(producer.send_result(record).expect("there is room"));
+    }
+    for receipt in receipts {
+        let answer = receipt.await.expect("the producer lives");
+        answer.expect("the message is delivered");
+    }
+}
+
+/// Writes the numbers to one partition.
+pub async fn write_numbers(topic: &str, partition: i32, numbers: std::ops::Range<usize>) {
+    let texts: Vec<String> = numbers.map(|n| n.to_string()).collect();
+    let messages: Vec<Written<'_>> = texts
+        .iter()
+        .map(|text| (partition, None, Some(text.as_bytes()), &[][..]))
+        .collect();
+    write(topic, &messages).await;
+}
+
+/// Deletes a topic.
+pub async fn delete_topic(topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .expect("the settings are valid");
+    let deleted = admin.delete_topics(&[topic], &AdminOptions::new()).await;
+    assert!(deleted.expect("the broker answers")[0].is_ok());
+}
+
+/// The committed offset of a group; `None` if there is none.
+pub async fn committed(group: &str, topic: &str, partition: i32) -> Option<i64> {
+    let (group, topic) = (group.to_owned(), topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers())
+            .set("group.id", &group)
+            .create()
+            .expect("the settings are valid");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&topic, partition);
+        let list = consumer
+            .committed_offsets(list, Duration::from_secs(10))
+            .expect("the broker answers");
+        match list.elements()[0].offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    });
+    asked.await.expect("it does not panic")
 }
 
 /// Reads all messages of a topic, partition after partition.

@@ -1,6 +1,8 @@
-//! The Kafka sink against a real broker.
+//! The Kafka sink against a real broker, and [the source](source).
 
 pub mod broker;
+mod group;
+mod source;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,273 @@
+//! The task that takes messages from the library and serves the group, for as long as the source or one of its claims lives. A member that is not
+//! heard of is put out of its group, so the task never waits long for room: then partitions are paused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use dajet_core::{ErrorClass, SystemError};
+use futures::{FutureExt, StreamExt};
+use rdkafka::consumer::{Consumer, MessageStream};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::{Instant, timeout_at};
+
+use super::consumer::{Context, Duty, Member, beginnings, places};
+use super::error;
+use super::letter::Letter;
+use super::line::Line;
+use super::source_settings::SourceSettings;
+use super::topics::{self, Asker};
+
+/// Most messages taken at a time.
+const CHUNK: usize = 500;
+/// How long the library may hold messages that nobody takes, before their partitions are paused: what it has fetched is fetched again then.
+const STALL: Duration = Duration::from_secs(1);
+/// How long a topic that the library misses is looked for.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// Starts the task; it ends with its line.
+pub(super) fn start(member: Member, line: Arc<Line>, settings: Arc<SourceSettings>) {
+    let poller = Poller {
+        member,
+        line,
+        settings,
+        paused: false,
+        topics: Vec::new(),
+    };
+    drop(tokio::spawn(poller.run()));
+}
+
+struct Poller {
+    member: Member,
+    line: Arc<Line>,
+    settings: Arc<SourceSettings>,
+    paused: bool,
+    /// Names of topics, shared by their messages.
+    topics: Vec<ByteString>,
+}
+
+impl Poller {
+    async fn run(mut self) {
+        let line = self.line.clone();
+        let member = self.member.clone();
+        if let Err(error) = self.poll(&member).await {
+            line.fail(error);
+            // Open batches may still be committed.
+            while !line.is_over() {
+                line.stir.notified().await;
+            }
+        }
+        drop(member);
+        let Self { member, .. } = self;
+        if let Err(error) = member.leave().await {
+            tracing::debug!(%error, "a consumer of kafka was not closed");
+        }
+        line.close();
+    }
+
+    async fn poll(&mut self, member: &Member) -> Result<(), SystemError> {
+        let mut stream = member.consumer().stream();
+        let mut full_since: Option<Instant> = None;
+        while !self.line.is_over() {
+            while let Some(duty) = member.duty() {
+                self.serve(duty).await?;
+            }
+            if self.line.is_full() && !self.paused {
+                let until = *full_since.get_or_insert_with(Instant::now) + STALL;
+                if timeout_at(until, self.line.stir.notified()).await.is_err() {
+                    self.pause(true).await?;
+                }
+                continue;
+            }
+            full_since = None;
+            if self.paused && self.line.has_room() && !self.line.is_ending() {
+                self.pause(false).await?;
+            }
+            tokio::select! {
+                item = stream.next() => {
+                    if let Some(item) = item {
+                        self.take(item, &mut stream).await?;
+                    }
+                }
+                () = self.line.stir.notified() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what has come.
+    async fn take(
+        &mut self,
+        first: KafkaResult<BorrowedMessage<'_>>,
+        stream: &mut MessageStream<'_, Context>,
+    ) -> Result<(), SystemError> {
+        let mut letters = Vec::new();
+        let mut next = Some(first);
+        let mut failure = None;
+        while let Some(item) = next {
+            match item {
+                Ok(message) => {
+                    let topic = self.topic(message.topic());
+                    letters.push(Letter::copy(&message, topic));
+                }
+                // It stands behind the messages before it.
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+            next = if letters.len() < CHUNK {
+                stream.next().now_or_never().flatten()
+            } else {
+                None
+            };
+        }
+        if !letters.is_empty() {
+            self.member.health().end_outage();
+            self.line.push(letters);
+        }
+        match failure {
+            Some(error) => self.note(error).await,
+            None => Ok(()),
+        }
+    }
+
+    fn topic(&mut self, name: &str) -> ByteString {
+        if let Some(known) = self.topics.iter().find(|known| **known == name) {
+            return known.clone();
+        }
+        let name = ByteString::from(name);
+        self.topics.push(name.clone());
+        name
+    }
+
+    /// Looks at what the library complains of; most of it heals by itself.
+    async fn note(&mut self, told: KafkaError) -> Result<(), SystemError> {
+        let (code, fatal) = match &told {
+            KafkaError::PartitionEOF(partition) => {
+                self.member.health().end_outage();
+                self.line.end_of(*partition);
+                return Ok(());
+            }
+            KafkaError::MessageConsumptionFatal(code) => (*code, true),
+            other => match other.rdkafka_error_code() {
+                Some(code) => (code, false),
+                None => return Ok(()),
+            },
+        };
+        let reason = self.member.health().last_error();
+        let reason = reason
+            .filter(|(of, _)| *of == code)
+            .map(|(_, reason)| reason);
+        match code {
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                self.look_for_topics().await
+            }
+            Code::Authentication | Code::SaslAuthenticationFailed => {
+                let reason = reason.unwrap_or_else(|| code.to_string());
+                let brokers = &self.settings.brokers;
+                Err(error::refused_credentials(brokers, code, &reason))
+            }
+            _ if fatal || error::ends_a_source(code) => {
+                Err(error::unreadable(code, reason.as_deref(), &self.settings))
+            }
+            _ => {
+                tracing::debug!(error = %told, reason, group = %self.settings.group, "kafka consumer complains");
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds out whether a topic is gone. One that a pattern has found may go.
+    async fn look_for_topics(&self) -> Result<(), SystemError> {
+        let member = Arc::new(self.member.clone());
+        let named = self.settings.topics.iter();
+        for topic in named.filter(|topic| !topic.starts_with('^')) {
+            let deadline = Instant::now() + SEARCH;
+            match topics::find(&member, topic, SEARCH, deadline).await {
+                Err(error) if error.class != ErrorClass::Transient => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops or resumes the library's fetching.
+    async fn pause(&mut self, pause: bool) -> Result<(), SystemError> {
+        let called = self.member.call(move |consumer| {
+            let all = consumer.assignment()?;
+            if pause {
+                consumer.pause(&all)
+            } else {
+                consumer.resume(&all)
+            }
+        });
+        if let Err(error) = called.await? {
+            return Err(error::failed("pause or resume partitions", &error));
+        }
+        self.paused = pause;
+        Ok(())
+    }
+
+    async fn serve(&mut self, duty: Duty) -> Result<(), SystemError> {
+        match duty {
+            Duty::Assign(list) => self.begin(list).await,
+            Duty::Revoke(list, lost) => self.give_up(list, lost).await,
+        }
+    }
+
+    async fn begin(&mut self, list: TopicPartitionList) -> Result<(), SystemError> {
+        let reset = self.settings.reset();
+        let wanted = places(&list);
+        let called = self
+            .member
+            .call(move |consumer| beginnings(consumer, wanted, reset));
+        let beginnings = match called.await? {
+            Ok(beginnings) => beginnings,
+            Err(error) => {
+                // The group waits for an answer in any case.
+                self.member.answer(Duty::Assign(list)).await?;
+                return Err(error::failed("read the committed offsets", &error));
+            }
+        };
+        let mut begun = TopicPartitionList::with_capacity(beginnings.len());
+        for ((topic, partition), offset) in &beginnings {
+            begun
+                .add_partition_offset(topic, *partition, *offset)
+                .map_err(|error| error::failed("begin to read", &error))?;
+        }
+        tracing::debug!(group = %self.settings.group, partitions = beginnings.len(), "partitions are ours");
+        // Before their first message can come.
+        self.line
+            .assign(beginnings.into_iter().map(|(place, offset)| {
+                let position = match offset {
+                    Offset::Offset(position) => position,
+                    _ => 0,
+                };
+                (place, position)
+            }));
+        self.member.answer(Duty::Assign(begun)).await?;
+        self.paused = false;
+        Ok(())
+    }
+
+    async fn give_up(&mut self, list: TopicPartitionList, lost: bool) -> Result<(), SystemError> {
+        let leaving = places(&list);
+        tracing::debug!(group = %self.settings.group, partitions = leaving.len(), lost, "partitions are given up");
+        if !lost {
+            self.line.leave(&leaving);
+            let deadline = Instant::now() + self.settings.handover();
+            if !self.line.let_go(&leaving, deadline).await {
+                let group = &*self.settings.group;
+                tracing::warn!(
+                    group,
+                    "a batch holds messages of partitions that are wanted by the group: it will be read again"
+                );
+            }
+        }
+        self.line.lose(&leaving);
+        self.member.answer(Duty::Revoke(list, lost)).await
+    }
+}
