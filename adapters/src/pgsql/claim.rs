@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dajet_core::query::Statement;
 use dajet_core::{Answer, BoxFuture, Claim, Identity, Record, SystemError};
 
-use super::execution;
+use super::execution::{self, Surroundings};
 use super::pool::Lease;
 
 /// A read that is not yet final, or writes at a target.
@@ -44,7 +44,13 @@ impl Claim for PgClaim {
             }
             // until it has ended well: a future that is dropped poisons too
             self.poisoned = true;
-            let answer = execution::execute(&mut self.lease.session, statement, parameters).await?;
+            let answer = execution::execute(
+                &mut self.lease.session,
+                Surroundings::Transaction,
+                statement,
+                parameters,
+            )
+            .await?;
             self.poisoned = false;
             Ok(answer)
         })

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use dajet_core::query::Statement;
+use dajet_core::query::{Body, Statement};
 use dajet_core::{Answer, Record, Shape, SystemError, Value};
 use futures::future::join3;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::dialect::{Feed, Rendered};
 use super::failure::{CODE, classify, is_refusal};
-use super::session::{Prepared, Session, Variant, attempt};
+use super::session::{Prepared, Session, Variant};
 use super::values::{Buffer, Column, Scalar};
 
 /// Executions that are under way in one session at a time.
@@ -43,12 +43,23 @@ impl Failure {
     }
 }
 
-/// Runs the statement for each parameter record. More than one record of an insertion needs an open transaction.
+/// What a statement runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surroundings {
+    /// It is a transaction of its own.
+    Nothing,
+    /// An open transaction, which a failure spoils.
+    Transaction,
+}
+
+/// Runs the statement for each parameter record: a query by one statement for all of them. More than one record of an insertion
+/// needs an open transaction.
 ///
 /// # Errors
 /// Any class; `SystemError::record` names the refused record where it is known.
 pub(super) async fn execute(
     session: &mut Session,
+    surroundings: Surroundings,
     statement: &Statement,
     parameters: &[Record],
 ) -> Result<Answer, SystemError> {
@@ -63,17 +74,16 @@ pub(super) async fn execute(
         );
         return Err(SystemError::fault(message));
     }
+    if parameters.len() > 1 && matches!(statement.body, Body::Select(_)) {
+        return joined(session, surroundings, statement, parameters).await;
+    }
     let prepared = session.prepare(statement, Variant::Plain).await?;
-    let attempted = attempt(statement);
+    let attempted = statement.attempted();
     let shape = Arc::clone(&prepared.rendered.shape);
     let groups = match prepared.rendered.feed {
-        Feed::Each => {
-            let mut groups = Vec::with_capacity(parameters.len());
-            for start in (0..parameters.len()).step_by(PIPELINED_MAX) {
-                let window = start..parameters.len().min(start + PIPELINED_MAX);
-                groups.append(&mut each(session, &prepared, &attempted, parameters, window).await?);
-            }
-            groups
+        Feed::Each | Feed::Joined => {
+            let all = 0..parameters.len();
+            each(session, &prepared, &attempted, parameters, all).await?
         }
         Feed::Arrays | Feed::Count => {
             for chunk in chunks(parameters) {
@@ -85,8 +95,108 @@ pub(super) async fn execute(
     Ok(Answer { shape, groups })
 }
 
-/// One execution for each record of the window, all sent before the first answer is awaited.
+/// One query for all the records; if it is refused, once more one by one, so that the error names the record.
+async fn joined(
+    session: &mut Session,
+    surroundings: Surroundings,
+    statement: &Statement,
+    parameters: &[Record],
+) -> Result<Answer, SystemError> {
+    let prepared = session.prepare(statement, Variant::Joined).await?;
+    let attempted = statement.attempted();
+    let shape = Arc::clone(&prepared.rendered.shape);
+    let mut groups = vec![Vec::new(); parameters.len()];
+    for chunk in chunks(parameters) {
+        let client = session.client();
+        let asking = look_up(&client, &prepared, parameters, chunk.clone(), &mut groups);
+        let asked = match surroundings {
+            Surroundings::Nothing => session.complete(&attempted, asking).await?,
+            Surroundings::Transaction => {
+                let all = join3(
+                    client.batch_execute("SAVEPOINT dajet_look_up"),
+                    asking,
+                    client.batch_execute("RELEASE SAVEPOINT dajet_look_up"),
+                );
+                let (saved, asked, released) = session.complete(&attempted, all).await?;
+                saved.map_err(|error| classify(&attempted, error))?;
+                asked.and_then(|()| released.map_err(|error| (None, error.into())))
+            }
+        };
+        match asked {
+            Ok(()) => {}
+            Err((_, Failure::Driver(error))) if is_refusal(&error) => {
+                if surroundings == Surroundings::Transaction {
+                    let back = client.batch_execute("ROLLBACK TO SAVEPOINT dajet_look_up");
+                    session.run(&attempted, back).await?;
+                }
+                let plain = session.prepare(statement, Variant::Plain).await?;
+                let answers = each(session, &plain, &attempted, parameters, chunk.clone()).await?;
+                for (group, answer) in groups[chunk].iter_mut().zip(answers) {
+                    *group = answer;
+                }
+            }
+            Err((record, failure)) => {
+                let mut error = failure.classify(&attempted);
+                error.record = error.record.or(record);
+                return Err(error);
+            }
+        }
+    }
+    Ok(Answer { shape, groups })
+}
+
+/// Puts the rows of a chunk into the groups of their records.
+async fn look_up(
+    client: &Client,
+    prepared: &Prepared,
+    parameters: &[Record],
+    chunk: Range<usize>,
+    groups: &mut [Vec<Record>],
+) -> Result<(), (Option<usize>, Failure)> {
+    let of_driver = |error: Error| (None, Failure::Driver(error));
+    let ordinal = prepared.statement.columns().len().saturating_sub(1);
+    let columns = columns(prepared, parameters, &chunk);
+    let count = i32::try_from(chunk.len()).unwrap_or(i32::MAX);
+    let stream = match prepared.rendered.feed {
+        Feed::Count => client.query_raw(&prepared.statement, [count]).await,
+        _ => client.query_raw(&prepared.statement, &columns).await,
+    };
+    let mut stream = std::pin::pin!(stream.map_err(of_driver)?);
+    let mut buffer = Buffer::default();
+    while let Some(row) = stream.try_next().await.map_err(of_driver)? {
+        let number: i64 = row.try_get(ordinal).map_err(of_driver)?;
+        let record = usize::try_from(number)
+            .ok()
+            .and_then(|number| number.checked_sub(1))
+            .map(|index| chunk.start + index)
+            .filter(|record| chunk.contains(record))
+            .ok_or_else(|| (None, Failure::Value("a row of no record".into())))?;
+        groups[record].push(
+            read(prepared, &row, &parameters[record], &mut buffer)
+                .map_err(|failure| (Some(record), failure))?,
+        );
+    }
+    Ok(())
+}
+
+/// One execution for each record.
 async fn each(
+    session: &mut Session,
+    prepared: &Prepared,
+    attempted: &str,
+    parameters: &[Record],
+    records: Range<usize>,
+) -> Result<Vec<Vec<Record>>, SystemError> {
+    let mut groups = Vec::with_capacity(records.len());
+    for start in records.clone().step_by(PIPELINED_MAX) {
+        let window = start..records.end.min(start + PIPELINED_MAX);
+        groups.append(&mut pipelined(session, prepared, attempted, parameters, window).await?);
+    }
+    Ok(groups)
+}
+
+/// One execution for each record of the window, all sent before the first answer is awaited.
+async fn pipelined(
     session: &mut Session,
     prepared: &Prepared,
     attempted: &str,
@@ -280,18 +390,8 @@ async fn insert(
     parameters: &[Record],
     chunk: Range<usize>,
 ) -> Result<(), Error> {
-    let records = &parameters[chunk.clone()];
-    let columns: Vec<Column<'_>> = prepared
-        .rendered
-        .slots
-        .iter()
-        .map(|slot| Column {
-            slot,
-            records,
-            first: chunk.start,
-        })
-        .collect();
-    let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
+    let columns = columns(prepared, parameters, &chunk);
+    let count = i32::try_from(chunk.len()).unwrap_or(i32::MAX);
     let values: Vec<&(dyn ToSql + Sync)> = match prepared.rendered.feed {
         Feed::Count => vec![&count],
         _ => columns
@@ -303,6 +403,23 @@ async fn insert(
         .execute(&prepared.statement, &values)
         .await
         .map(|_| ())
+}
+
+/// The values of the slots, an array for each.
+fn columns<'a>(
+    prepared: &'a Prepared,
+    parameters: &'a [Record],
+    chunk: &Range<usize>,
+) -> Vec<Column<'a>> {
+    let records = &parameters[chunk.clone()];
+    let slots = prepared.rendered.slots.iter();
+    slots
+        .map(|slot| Column {
+            slot,
+            records,
+            first: chunk.start,
+        })
+        .collect()
 }
 
 #[cfg(test)]

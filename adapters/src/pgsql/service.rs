@@ -13,7 +13,7 @@ use super::address::Target;
 use super::catalog::Catalog;
 use super::claim::PgClaim;
 use super::dialect;
-use super::execution;
+use super::execution::{self, Surroundings};
 use super::pool::{Lease, Pool};
 use super::session::{Opening, Role};
 use super::source::PgSource;
@@ -76,7 +76,13 @@ impl PgService {
         records: &[Record],
     ) -> Result<Answer, SystemError> {
         let mut lease: Lease = self.pool.take().await?;
-        let answer = execution::execute(&mut lease.session, statement, records).await;
+        let answer = execution::execute(
+            &mut lease.session,
+            Surroundings::Nothing,
+            statement,
+            records,
+        )
+        .await;
         // a failed statement leaves nothing behind: there is no transaction
         lease.give_back();
         answer

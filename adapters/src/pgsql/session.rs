@@ -58,6 +58,8 @@ pub(super) struct Prepared {
 pub(super) enum Variant {
     /// As it is.
     Plain,
+    /// A query for many parameter records at once.
+    Joined,
     /// A drain that skips locked rows.
     Skipping,
     /// A drain that waits for locked rows.
@@ -225,7 +227,7 @@ impl Session {
         if let Some(prepared) = self.prepared.get(&key) {
             return Ok(Arc::clone(prepared));
         }
-        let attempted = attempt(statement);
+        let attempted = statement.attempted();
         let mut rendered = render(statement, variant, &[])?;
         let client = self.client();
         let mut prepared = self.run(&attempted, client.prepare(&rendered.sql)).await?;
@@ -267,6 +269,7 @@ fn render(
 ) -> Result<Rendered, SystemError> {
     match (&statement.body, variant) {
         (_, Variant::Plain) => dialect::render(statement, as_text),
+        (Body::Select(query), Variant::Joined) => dialect::look_ups(query, as_text),
         (Body::Drain(queue), variant) => dialect::drain(
             queue,
             Limit::Parameter,
@@ -286,18 +289,6 @@ fn foreign_columns(prepared: &tokio_postgres::Statement) -> Vec<usize> {
         .filter(|(_, column)| Wire::of(column.type_()).is_none())
         .map(|(index, _)| index)
         .collect()
-}
-
-/// What a statement attempts, for messages.
-pub(super) fn attempt(statement: &Statement) -> String {
-    match &statement.body {
-        Body::Select(query) => match &query.from {
-            Some(from) => format!("cannot read table \"{}\"", from.table.name),
-            None => "cannot evaluate a query".into(),
-        },
-        Body::Insert(insert) => format!("cannot insert into table \"{}\"", insert.table.name),
-        Body::Drain(queue) => format!("cannot read queue \"{}\"", queue.from.table.name),
-    }
 }
 
 fn config(opening: &Opening) -> Config {

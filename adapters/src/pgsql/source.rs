@@ -19,7 +19,7 @@ use super::dialect;
 use super::execution;
 use super::failure::{CODE, classify};
 use super::pool::Pool;
-use super::session::{Opening, Prepared, Role, Session, Variant, attempt};
+use super::session::{Opening, Prepared, Role, Session, Variant};
 use super::values::{Buffer, Scalar};
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -135,7 +135,7 @@ impl PgSource {
                 Ok(Read::Empty { complete })
             }
             Outcome::Locked(names) => {
-                let attempted = attempt(&self.statement);
+                let attempted = self.statement.attempted();
                 Err(SystemError::transient(
                     CODE,
                     format!("{attempted}: its table is locked by {names}"),
@@ -152,7 +152,7 @@ impl PgSource {
         rows: i64,
         parameters: &[Value],
     ) -> Result<Outcome, SystemError> {
-        let attempted = attempt(&self.statement);
+        let attempted = self.statement.attempted();
         let prepared = session.prepare(&self.statement, variant).await?;
         let client = session.client();
         let reading = join(
@@ -277,7 +277,7 @@ impl PgSource {
         let sql = "SELECT c.reltuples::float8, COALESCE((SELECT sum(pg_table_size(t.relid)) \
                    FROM pg_partition_tree(c.oid) AS t), pg_table_size(c.oid))::float8 \
                    FROM pg_class AS c WHERE c.oid = to_regclass($1)";
-        let attempted = attempt(&self.statement);
+        let attempted = self.statement.attempted();
         let table = dialect::table_name(&self.queue().from.table.physical);
         let client = session.client();
         let parameters: [&(dyn ToSql + Sync); 1] = [&table];

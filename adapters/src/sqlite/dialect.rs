@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dajet_core::query::{
-    Binary, Body, Drain, Expr, Function, Insert, Order, Output, Part, Select, Statement, Unary,
+    Binary, Body, Drain, Expr, From, Function, Insert, Join, JoinKind, Order, Output, Part, Select,
+    Statement, Unary,
 };
 use dajet_core::schema::{Column, ColumnRole, DataType, Table};
 use dajet_core::{Shape, SystemError, Value};
@@ -47,6 +48,8 @@ impl Reader {
 /// A statement as text.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
+    /// What running it attempts, for messages.
+    pub attempted: String,
     /// The text, with `?1`, `?2`, …
     pub sql: String,
     /// What is bound, in order.
@@ -69,6 +72,7 @@ pub struct Rendered {
 /// `Misconfigured` if SQLite cannot express it.
 pub fn render(statement: &Statement) -> Result<Rendered, SystemError> {
     let mut writer = Writer::default();
+    writer.out.attempted = statement.attempted();
     match &statement.body {
         Body::Select(select) => {
             writer.select(select)?;
@@ -111,22 +115,98 @@ impl Writer {
     }
 
     fn select(&mut self, select: &Select) -> Result<(), SystemError> {
-        self.push(if select.distinct {
-            "SELECT DISTINCT "
-        } else {
-            "SELECT "
-        });
-        self.outputs(&select.columns)?;
+        if select.unions.is_empty() {
+            self.push(distinct(select));
+            self.outputs(&select.columns)?;
+            return self.rest(select);
+        }
+        for output in &select.columns {
+            let kind = match &output.expr {
+                Expr::Column { column, .. } => Kind::of_column(column),
+                _ => output_kind(output),
+            };
+            self.out.readers.push(Reader::One(kind));
+        }
+        self.inner(select)
+    }
+
+    /// A query within another one: every column has one part, and is named as its output.
+    fn inner(&mut self, select: &Select) -> Result<(), SystemError> {
+        if select.unions.is_empty() {
+            return self.simple(select);
+        }
+        self.member_of_union(select)?;
+        for union in &select.unions {
+            self.push(if union.all { " UNION ALL " } else { " UNION " });
+            self.member_of_union(&union.query)?;
+        }
+        self.order(&select.order)
+    }
+
+    /// A limit of its own needs a query around it.
+    fn member_of_union(&mut self, select: &Select) -> Result<(), SystemError> {
+        let (order, unions) = (Vec::new(), Vec::new());
+        let member = Select {
+            order,
+            unions,
+            ..select.clone()
+        };
+        if member.top.is_none() {
+            return self.simple(&member);
+        }
+        self.push("SELECT * FROM (");
+        self.simple(&member)?;
+        self.push(")");
+        Ok(())
+    }
+
+    fn simple(&mut self, select: &Select) -> Result<(), SystemError> {
+        self.push(distinct(select));
+        for (index, output) in select.columns.iter().enumerate() {
+            self.push(if index > 0 { ", " } else { "" });
+            self.expr(&output.expr)?;
+            self.push(&format!(" AS {}", quote(&output.name)));
+        }
         self.rest(select)
+    }
+
+    /// A query in brackets.
+    fn bracketed(&mut self, select: &Select) -> Result<(), SystemError> {
+        self.push("(");
+        self.inner(select)?;
+        self.push(")");
+        Ok(())
+    }
+
+    /// A table, or the query in its place.
+    fn from(&mut self, from: &From) -> Result<(), SystemError> {
+        match &from.query {
+            Some(query) => self.bracketed(query)?,
+            None => self.push(&table_name(&from.table)),
+        }
+        self.push(&format!(" AS {}", quote(&from.alias)));
+        Ok(())
+    }
+
+    fn join(&mut self, join: &Join) -> Result<(), SystemError> {
+        self.push(match join.kind {
+            JoinKind::Inner => " INNER JOIN ",
+            JoinKind::Left => " LEFT JOIN ",
+            JoinKind::Right => " RIGHT JOIN ",
+            JoinKind::Full => " FULL JOIN ",
+            JoinKind::Cross => " CROSS JOIN ",
+        });
+        self.from(&join.from)?;
+        if let Some(on) = &join.on {
+            self.push(" ON ");
+            self.expr(on)?;
+        }
+        Ok(())
     }
 
     /// The query of an INSERT: parameters are stored as the target columns keep them.
     fn select_for(&mut self, insert: &Insert, select: &Select) -> Result<(), SystemError> {
-        self.push(if select.distinct {
-            "SELECT DISTINCT "
-        } else {
-            "SELECT "
-        });
+        self.push(distinct(select));
         for (index, output) in select.columns.iter().enumerate() {
             if index > 0 {
                 self.push(", ");
@@ -142,22 +222,35 @@ impl Writer {
         self.rest(select)
     }
 
-    /// `FROM`, `WHERE`, `ORDER BY`, `LIMIT`
+    /// `FROM`, `WHERE`, `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT`, `OFFSET`
     fn rest(&mut self, select: &Select) -> Result<(), SystemError> {
         if let Some(from) = &select.from {
-            self.push(&format!(
-                " FROM {} AS {}",
-                table_name(&from.table),
-                quote(&from.alias)
-            ));
+            self.push(" FROM ");
+            self.from(from)?;
+        }
+        for join in &select.joins {
+            self.join(join)?;
         }
         if let Some(filter) = &select.filter {
             self.push(" WHERE ");
             self.expr(filter)?;
         }
+        for (index, key) in select.group.iter().enumerate() {
+            self.push(if index == 0 { " GROUP BY " } else { ", " });
+            self.expr(key)?;
+        }
+        if let Some(having) = &select.having {
+            self.push(" HAVING ");
+            self.expr(having)?;
+        }
         self.order(&select.order)?;
-        if let Some(top) = &select.top {
-            self.limit(top)?;
+        match (&select.top, &select.offset) {
+            (Some(top), _) => self.limit(top)?,
+            (None, Some(_)) => self.push(" LIMIT -1"),
+            (None, None) => {}
+        }
+        if let Some(offset) = &select.offset {
+            self.wrapped(" OFFSET CAST(", offset, " AS INTEGER)")?;
         }
         Ok(())
     }
@@ -215,7 +308,10 @@ impl Writer {
     pub fn order(&mut self, order: &[Order]) -> Result<(), SystemError> {
         for (index, key) in order.iter().enumerate() {
             self.push(if index == 0 { " ORDER BY " } else { ", " });
-            self.expr(&key.expr)?;
+            match &key.expr {
+                Expr::Output(output) => self.push(&(output + 1).to_string()),
+                expr => self.expr(expr)?,
+            }
             if key.descending {
                 self.push(" DESC");
             }
@@ -335,6 +431,25 @@ impl Writer {
                 Some(part) => self.push(&format!("{}.{}", quote(alias), quote(&part.name))),
                 None => return Err(unsupported("a column of several parts in an expression")),
             },
+            Expr::InQuery {
+                operand,
+                query,
+                negated,
+            } => {
+                self.push("(");
+                match query.columns.first() {
+                    Some(output) => self.beside(operand, &output.expr)?,
+                    None => self.expr(operand)?,
+                }
+                self.push(if *negated { " NOT IN " } else { " IN " });
+                self.bracketed(query)?;
+                self.push(")");
+            }
+            Expr::Exists(query) => {
+                self.push("EXISTS ");
+                self.bracketed(query)?;
+            }
+            Expr::Subquery(query) => self.bracketed(query)?,
             Expr::Output(index) => self.push(&format!("q.c{index}")),
             Expr::Parameter {
                 index,
@@ -507,12 +622,15 @@ impl Writer {
             Function::Lower => functions::LOWER,
             Function::DataLength => "octet_length",
             Function::CharLength => functions::CHARACTERS,
+            Function::CountDistinct => "count(DISTINCT ",
+            Function::Average => "avg",
+            Function::StringAgg => "group_concat",
             Function::Max => "max",
             Function::Min => "min",
             Function::Sum => "sum",
         };
         self.push(name);
-        self.push("(");
+        self.push(if name.ends_with(' ') { "" } else { "(" });
         for (index, argument) in arguments.iter().enumerate() {
             if index > 0 {
                 self.push(", ");
@@ -564,6 +682,13 @@ impl Writer {
             table_name(&drain.from.table)
         ));
         Ok(())
+    }
+}
+
+fn distinct(select: &Select) -> &'static str {
+    match select.distinct {
+        true => "SELECT DISTINCT ",
+        false => "SELECT ",
     }
 }
 

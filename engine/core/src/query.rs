@@ -28,6 +28,18 @@ impl Statement {
         })
     }
 
+    /// What running it attempts, for messages: `cannot insert into table "orders"`.
+    pub fn attempted(&self) -> String {
+        match &self.body {
+            Body::Select(query) => match &query.from {
+                Some(from) => format!("cannot read table \"{}\"", from.table.name),
+                None => "cannot evaluate a query".into(),
+            },
+            Body::Insert(insert) => format!("cannot insert into table \"{}\"", insert.table.name),
+            Body::Drain(queue) => format!("cannot read queue \"{}\"", queue.from.table.name),
+        }
+    }
+
     /// True if the statement changes something.
     pub fn writes(&self) -> bool {
         !matches!(self.body, Body::Select(_))
@@ -46,7 +58,7 @@ pub enum Body {
 }
 
 /// A query.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Select {
     /// `DISTINCT`
     pub distinct: bool,
@@ -56,19 +68,67 @@ pub struct Select {
     pub columns: Vec<Output>,
     /// The table, or none for a query of one row.
     pub from: Option<From>,
+    /// Tables joined to it, in order.
+    pub joins: Vec<Join>,
     /// `WHERE`
     pub filter: Option<Expr>,
+    /// `GROUP BY`
+    pub group: Vec<Expr>,
+    /// `HAVING`
+    pub having: Option<Expr>,
+    /// `UNION`: queries of as many columns, without order of their own. `order` then sorts the whole, each key an
+    /// [`Expr::Output`]; `top` limits this query alone.
+    pub unions: Vec<Union>,
     /// `ORDER BY`
     pub order: Vec<Order>,
+    /// `OFFSET`: rows left out in front of those that `top` counts.
+    pub offset: Option<Expr>,
 }
 
 /// A table with the alias under which columns name it.
 #[derive(Clone, Debug)]
 pub struct From {
-    /// The table.
+    /// The table. Where `query` takes its place: the query's output columns, each physical one named as its output is.
     pub table: Arc<Table>,
-    /// The alias; unique in the statement.
+    /// The alias; unique among the tables of its query.
     pub alias: Arc<str>,
+    /// `FROM (SELECT …)`: the query whose rows are read.
+    pub query: Option<Arc<Select>>,
+}
+
+/// A table that is joined to those in front of it.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// How.
+    pub kind: JoinKind,
+    /// The table.
+    pub from: From,
+    /// `ON`; none for [`JoinKind::Cross`] only.
+    pub on: Option<Expr>,
+}
+
+/// Kinds of joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// `INNER JOIN`
+    Inner,
+    /// `LEFT JOIN`
+    Left,
+    /// `RIGHT JOIN`
+    Right,
+    /// `FULL JOIN`
+    Full,
+    /// `CROSS JOIN`
+    Cross,
+}
+
+/// A query whose rows are added.
+#[derive(Clone, Debug)]
+pub struct Union {
+    /// `UNION ALL`: equal rows stay.
+    pub all: bool,
+    /// The query.
+    pub query: Select,
 }
 
 /// An output column.
@@ -130,7 +190,7 @@ pub enum Expr {
         /// The column.
         column: Arc<Column>,
     },
-    /// A column of `Insert::query`, by its index.
+    /// A column of `Insert::query`, or of the whole of a UNION, by its index.
     Output(usize),
     /// A parameter, by its index, with the logical type that the place asks for, if it is known.
     Parameter {
@@ -163,6 +223,19 @@ pub enum Expr {
         /// `NOT IN`
         negated: bool,
     },
+    /// `x [NOT] IN (SELECT …)`
+    InQuery {
+        /// The operand.
+        operand: Box<Expr>,
+        /// The query, of one column.
+        query: Box<Select>,
+        /// `NOT IN`
+        negated: bool,
+    },
+    /// `EXISTS (SELECT …)`
+    Exists(Box<Select>),
+    /// `(SELECT …)`: the only column of the only row, NULL if there is no row.
+    Subquery(Box<Select>),
     /// `CASE WHEN … THEN … ELSE … END`
     Case {
         /// Conditions with their results, at least one.
@@ -260,6 +333,12 @@ pub enum Function {
     CharLength,
     /// `COUNT(*)` without argument, `COUNT(x)` with one.
     Count,
+    /// `COUNT(DISTINCT x)`
+    CountDistinct,
+    /// `AVG`, as a decimal.
+    Average,
+    /// `STRING_AGG(x, separator)`
+    StringAgg,
     /// `MAX`
     Max,
     /// `MIN`

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dajet_core::query::JoinKind;
 use dajet_core::{Span, Value};
 
 /// A whole script.
@@ -271,14 +272,24 @@ pub struct Query {
     pub into: Option<Path>,
     /// `FROM`
     pub from: Option<FromItem>,
+    /// `JOIN`s, in order.
+    pub joins: Vec<JoinItem>,
+    /// `APPEND`s, in order.
+    pub appends: Vec<AppendItem>,
     /// `WHERE`
     pub filter: Option<Expr>,
     /// `GROUP BY`
     pub group: Vec<Expr>,
     /// `HAVING`
     pub having: Option<Expr>,
+    /// `UNION [ALL]`: true for ALL. The last of them holds the ORDER BY of the whole.
+    pub unions: Vec<(bool, Query)>,
     /// `ORDER BY`
     pub order: Vec<OrderItem>,
+    /// `OFFSET`
+    pub offset: Option<Expr>,
+    /// `FETCH`
+    pub fetch: Option<Expr>,
     /// The whole query.
     pub span: Span,
 }
@@ -300,10 +311,34 @@ pub enum ColumnItem {
 /// A table in FROM.
 #[derive(Clone, Debug)]
 pub struct FromItem {
-    /// The table.
+    /// The table; without text where a query takes its place.
     pub table: Name,
     /// Its alias.
     pub alias: Option<Name>,
+    /// `(SELECT …)`
+    pub query: Option<Box<Query>>,
+}
+
+/// `JOIN`
+#[derive(Clone, Debug)]
+pub struct JoinItem {
+    /// How.
+    pub kind: JoinKind,
+    /// The table.
+    pub from: FromItem,
+    /// `ON`
+    pub on: Option<Expr>,
+}
+
+/// `APPEND [array|object] (SELECT …) AS name`
+#[derive(Clone, Debug)]
+pub struct AppendItem {
+    /// `object`: the first row only.
+    pub single: bool,
+    /// The query.
+    pub query: Query,
+    /// The member.
+    pub name: Name,
 }
 
 /// A sort key.
@@ -410,6 +445,21 @@ pub enum ExprKind {
         /// `NOT`
         negated: bool,
     },
+    /// `x [NOT] IN (SELECT …)`
+    InQuery {
+        /// The operand.
+        operand: Box<Expr>,
+        /// The query.
+        query: Box<Query>,
+        /// `NOT`
+        negated: bool,
+    },
+    /// `EXISTS (SELECT …)`
+    Exists(Box<Query>),
+    /// `(SELECT …)`
+    Subquery(Box<Query>),
+    /// `DISTINCT x` within a function.
+    Distinct(Box<Expr>),
     /// `CASE WHEN … THEN … [ELSE …] END`
     Case {
         /// The branches.

@@ -3,6 +3,7 @@
 mod columns;
 mod compare;
 mod insert;
+mod select;
 
 use std::sync::Arc;
 
@@ -119,7 +120,8 @@ struct Binder<'a> {
     plan: &'a StatementPlan,
     variables: &'a [Variable],
     schema: &'a Schema,
-    source: Option<Source>,
+    /// The tables that columns may name, query by query, the innermost last.
+    scopes: Vec<Vec<Source>>,
     adaptations: Vec<Adaptation>,
     constants: Vec<Value>,
     errors: Vec<Diagnostic>,
@@ -132,7 +134,7 @@ impl<'a> Binder<'a> {
             plan,
             variables,
             schema,
-            source: None,
+            scopes: vec![Vec::new()],
             adaptations: vec![Adaptation::default(); plan.parameters.len()],
             constants: Vec::new(),
             errors: Vec::new(),
@@ -163,39 +165,9 @@ impl<'a> Binder<'a> {
         None
     }
 
-    fn from(&mut self, from: &names::Table) -> Option<query::From> {
-        let table = self.table(&from.name)?;
-        let alias = from.alias();
-        self.source = Some(Source {
-            table: Arc::clone(&table),
-            alias: Arc::clone(&alias),
-        });
-        Some(query::From { table, alias })
-    }
-
-    fn select(&mut self, select: &names::Select) -> Option<query::Select> {
-        let from = match &select.from {
-            Some(from) => Some(self.from(from)?),
-            None => None,
-        };
-        let columns = self.outputs(&select.columns);
-        let order = self.order(&select.order, &columns);
-        Some(query::Select {
-            distinct: select.distinct,
-            top: select
-                .top
-                .as_ref()
-                .map(|top| self.expr(top, Some(DataType::Integer))),
-            columns,
-            from,
-            filter: select.filter.as_ref().map(|filter| self.condition(filter)),
-            order,
-        })
-    }
-
     fn drain(&mut self, drain: &names::Drain) -> Option<query::Drain> {
         let from = self.from(&drain.from)?;
-        let columns = self.outputs(&drain.columns);
+        let columns = self.outputs(&drain.columns, &[]);
         for order in &drain.order {
             if let ExprKind::Column(name) = &order.expr.kind
                 && let Some((_, column)) = self.quietly(name)
@@ -216,80 +188,6 @@ impl<'a> Binder<'a> {
             top: self.expr(&drain.top, Some(DataType::Integer)),
             strict: drain.strict,
         })
-    }
-
-    /// The SELECT list, `*` expanded. Names are unique.
-    fn outputs(&mut self, columns: &[names::Column]) -> Vec<query::Output> {
-        let mut outputs: Vec<query::Output> = Vec::new();
-        for item in columns {
-            match item {
-                names::Column::Star(span) => {
-                    let Some(source) = self.source.clone() else {
-                        continue;
-                    };
-                    for column in &source.table.columns {
-                        let (alias, column) = (Arc::clone(&source.alias), Arc::new(column.clone()));
-                        let (name, data_type) = (Arc::clone(&column.name), Some(column.data_type));
-                        let expr = query::Expr::Column { alias, column };
-                        self.push_output(
-                            &mut outputs,
-                            *span,
-                            query::Output {
-                                name,
-                                expr,
-                                data_type,
-                            },
-                        );
-                    }
-                }
-                names::Column::Named { name, expr } => {
-                    let data_type = self.type_of(expr);
-                    let (span, name) = (name.span, Arc::clone(&name.text));
-                    let expr = self.expr(expr, data_type);
-                    self.push_output(
-                        &mut outputs,
-                        span,
-                        query::Output {
-                            name,
-                            expr,
-                            data_type,
-                        },
-                    );
-                }
-            }
-        }
-        outputs
-    }
-
-    fn push_output(&mut self, outputs: &mut Vec<query::Output>, span: Span, output: query::Output) {
-        if outputs.iter().any(|earlier| earlier.name == output.name) {
-            let message = format!("column \"{}\" stands twice in the list", output.name);
-            let hint = "Give one of them another name with AS.";
-            self.errors
-                .push(Diagnostic::error("E_BIND", span, message).hint(hint));
-            return;
-        }
-        outputs.push(output);
-    }
-
-    /// Sort keys: columns of the table, else of the SELECT list. A reference in two columns is two keys.
-    fn order(&mut self, order: &[names::Order], outputs: &[query::Output]) -> Vec<query::Order> {
-        let mut keys = Vec::new();
-        for item in order {
-            let descending = item.descending;
-            if let ExprKind::Column(name) = &item.expr.kind
-                && self.quietly(name).is_none()
-                && let Some(output) = outputs.iter().find(|output| output.name == name.text)
-            {
-                let expr = output.expr.clone();
-                keys.push(query::Order { expr, descending });
-                continue;
-            }
-            for expr in self.physical(&item.expr) {
-                keys.push(query::Order { expr, descending });
-            }
-        }
-        keys
     }
 
     fn condition(&mut self, expr: &names::Expr) -> query::Expr {

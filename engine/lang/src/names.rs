@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dajet_core::query::{Binary, Function, Unary};
+use dajet_core::query::{Binary, Function, JoinKind, Unary};
 use dajet_core::{DataType, Span, Value};
 
 use crate::ast::Name;
@@ -17,14 +17,30 @@ pub(crate) enum Body {
 }
 
 /// A query.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Select {
     pub distinct: bool,
     pub top: Option<Expr>,
     pub columns: Vec<Column>,
     pub from: Option<Table>,
+    pub joins: Vec<Join>,
     pub filter: Option<Expr>,
+    pub group: Vec<Expr>,
+    pub having: Option<Expr>,
+    /// `UNION [ALL]`: true for ALL.
+    pub unions: Vec<(bool, Select)>,
+    /// The order of the whole.
     pub order: Vec<Order>,
+    pub offset: Option<Expr>,
+    pub span: Span,
+}
+
+/// `JOIN`
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub kind: JoinKind,
+    pub table: Table,
+    pub on: Option<Expr>,
 }
 
 /// `INSERT`
@@ -32,6 +48,8 @@ pub(crate) struct Select {
 pub(crate) struct Insert {
     pub table: Name,
     pub select: Select,
+    /// True if the query reads the table too.
+    pub reads_itself: bool,
 }
 
 /// `CONSUME … FROM table`
@@ -45,15 +63,16 @@ pub(crate) struct Drain {
     pub strict: bool,
 }
 
-/// A table with its alias.
-#[derive(Debug)]
+/// A table, or a query in its place, with its alias.
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub name: Name,
     pub alias: Option<Name>,
+    pub query: Option<Box<Select>>,
 }
 
 /// An output column.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Column {
     /// `*`
     Star(Span),
@@ -62,7 +81,7 @@ pub(crate) enum Column {
 }
 
 /// A sort key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub expr: Expr,
     pub descending: bool,
@@ -88,6 +107,9 @@ pub(crate) enum ExprKind {
     Binary(Binary, Box<(Expr, Expr)>),
     IsNull(Box<Expr>, bool),
     InList(Box<Expr>, Vec<Expr>, bool),
+    InQuery(Box<Expr>, Box<Select>, bool),
+    Exists(Box<Select>),
+    Subquery(Box<Select>),
     Case(Vec<(Expr, Expr)>, Option<Box<Expr>>),
     Call(Function, Vec<Expr>),
     Cast(Box<Expr>, DataType),

@@ -157,6 +157,14 @@ pub(crate) enum Op {
         statement: StatementId,
         into: Option<Target>,
     },
+    /// `APPEND`: a SELECT whose rows become a member of the object in a variable.
+    Append {
+        statement: StatementId,
+        slot: Slot,
+        name: Arc<str>,
+        /// The first row, in place of all of them.
+        single: bool,
+    },
     /// An `INSERT` that is gathered.
     EmitRow(StatementId),
     /// A `PRODUCE`.

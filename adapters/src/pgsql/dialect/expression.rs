@@ -23,6 +23,29 @@ impl Writer {
                 let part = value_part(column)?;
                 self.column(alias, part);
             }
+            Expr::InQuery {
+                operand,
+                query,
+                negated,
+            } => {
+                self.push("(");
+                let output = query.columns.first();
+                let place = output.and_then(|output| place_of(&output.expr));
+                self.expression(operand, place.as_ref())?;
+                self.push(if *negated { " NOT IN (" } else { " IN (" });
+                self.inner_select(query)?;
+                self.push("))");
+            }
+            Expr::Exists(query) => {
+                self.push("EXISTS (");
+                self.inner_select(query)?;
+                self.push(")");
+            }
+            Expr::Subquery(query) => {
+                self.push("(");
+                self.inner_select(query)?;
+                self.push(")");
+            }
             Expr::Output(_) => {
                 return Err(SystemError::fault(
                     "a column of a query outside of its INSERT",
@@ -298,6 +321,24 @@ impl Writer {
             },
             Function::Count if arguments.is_empty() => self.push("COUNT(*)"),
             Function::Count => self.wrapped("COUNT(", argument(arguments)?, None)?,
+            Function::CountDistinct => {
+                self.wrapped("COUNT(DISTINCT ", argument(arguments)?, None)?
+            }
+            Function::Average => {
+                self.push("TRIM_SCALE(AVG(CAST(");
+                self.expression(argument(arguments)?, Some(&Place::of_type("numeric")))?;
+                self.push(" AS numeric)))");
+            }
+            Function::StringAgg => {
+                let [texts, separator] = arguments else {
+                    return Err(SystemError::fault("STRING_AGG has two arguments"));
+                };
+                self.push("STRING_AGG(");
+                self.text_operand(texts)?;
+                self.push(", ");
+                self.text_operand(separator)?;
+                self.push(")");
+            }
             Function::Max => self.wrapped("MAX(", argument(arguments)?, None)?,
             Function::Min => self.wrapped("MIN(", argument(arguments)?, None)?,
             Function::Sum => self.wrapped(
@@ -457,6 +498,7 @@ fn place_of(expr: &Expr) -> Option<Place> {
             column
                 .single()
                 .map(|part| match base_type(&part.type_name).as_str() {
+                    "" => Place::of_type(sql_type(column.data_type)),
                     "date" => Place::of_type(sql_type(DataType::DateTime)),
                     _ => Place::of_part(column, part).inferred(),
                 })
@@ -465,6 +507,10 @@ fn place_of(expr: &Expr) -> Option<Place> {
             take: Take::Reference,
             ..Place::of_type("bytea")
         }),
+        Expr::Subquery(query) => match query.columns.as_slice() {
+            [output] => place_of(&output.expr),
+            _ => None,
+        },
         Expr::Parameter { .. } => None,
         Expr::Literal(Value::Integer(_)) => Some(Place::of_type("numeric")),
         expr => data_type_of(expr).map(|data_type| Place::of_type(sql_type(data_type))),

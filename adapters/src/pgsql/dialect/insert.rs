@@ -6,7 +6,8 @@ use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
 use super::expression::{constant, reference_part};
 use super::{
-    Feed, Place, Rendered, Writer, base_type, data_type_of, identifier, table_name, unsupported,
+    Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name,
+    unsupported,
 };
 
 pub(super) fn insert(insert: &Insert) -> Result<Rendered, SystemError> {
@@ -35,7 +36,7 @@ fn of_records(insert: &Insert) -> Result<Rendered, SystemError> {
             )
         }
     };
-    let sql = format!("{head} SELECT {values} FROM {rows} AS p");
+    let sql = format!("{head} SELECT {values} FROM {rows} AS {RECORD}");
     Ok(Rendered {
         sql,
         slots,

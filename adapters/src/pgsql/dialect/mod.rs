@@ -7,7 +7,7 @@ mod select;
 
 use std::sync::Arc;
 
-use dajet_core::query::{Body, Expr, Statement};
+use dajet_core::query::{Body, Expr, Select, Statement};
 use dajet_core::schema::ColumnRole;
 use dajet_core::{Column, DataType, PhysicalColumn, Shape, SystemError};
 
@@ -42,6 +42,8 @@ pub(super) enum Feed {
     Each,
     /// Many records in one execution, each slot an array.
     Arrays,
+    /// Many records in one execution whose rows come back, each with the number of its record behind it.
+    Joined,
     /// Many records in one execution without any value of theirs: the only parameter is their number.
     Count,
 }
@@ -59,6 +61,17 @@ pub(super) fn render(statement: &Statement, as_text: &[usize]) -> Result<Rendere
 }
 
 pub(super) use drain::Limit;
+
+/// The alias of the parameter records; no alias of a script is written like that.
+const RECORD: &str = "\"#p\"";
+
+/// Renders a query that answers many parameter records at once.
+///
+/// # Errors
+/// As [`render`].
+pub(super) fn look_ups(query: &Select, as_text: &[usize]) -> Result<Rendered, SystemError> {
+    select::look_ups(query, as_text)
+}
 
 /// An identifier, quoted unless it is one of the lower-case names of 1C, which begin with `_`.
 pub(super) fn identifier(name: &str) -> String {
@@ -249,10 +262,10 @@ impl Writer {
         let known = Wire::knows(type_name);
         let wire_type = if known { type_name } else { "text" };
         let value = match self.feed {
-            Feed::Arrays => {
+            Feed::Arrays | Feed::Joined => {
                 self.arrays
                     .push(format!("CAST(${number} AS {wire_type}[])"));
-                format!("p.c{number}")
+                format!("{RECORD}.c{number}")
             }
             _ if *inferred && known => format!("${number}"),
             _ => format!("CAST(${number} AS {wire_type})"),
@@ -276,19 +289,30 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
         Expr::Column { column, .. } => Some(column.data_type),
         Expr::Parameter { data_type, .. } => *data_type,
         Expr::Cast(_, data_type) => Some(*data_type),
-        Expr::IsNull { .. } | Expr::InList { .. } | Expr::Unary(Unary::Not, _) => {
-            Some(DataType::Boolean)
-        }
+        Expr::IsNull { .. }
+        | Expr::InList { .. }
+        | Expr::InQuery { .. }
+        | Expr::Exists(_)
+        | Expr::Unary(Unary::Not, _) => Some(DataType::Boolean),
+        Expr::Subquery(query) => query
+            .columns
+            .first()
+            .and_then(|output| output.data_type.or_else(|| data_type_of(&output.expr))),
         Expr::Call(function, arguments) => match function {
             Function::UuidOf | Function::NewUuid => Some(DataType::Uuid),
             Function::Now | Function::Utc => Some(DataType::DateTime),
-            Function::Vector(_) | Function::Count | Function::DataLength | Function::CharLength => {
-                Some(DataType::Integer)
-            }
-            Function::LTrim | Function::RTrim | Function::Upper | Function::Lower => {
-                Some(DataType::Text)
-            }
+            Function::Vector(_)
+            | Function::Count
+            | Function::CountDistinct
+            | Function::DataLength
+            | Function::CharLength => Some(DataType::Integer),
+            Function::StringAgg
+            | Function::LTrim
+            | Function::RTrim
+            | Function::Upper
+            | Function::Lower => Some(DataType::Text),
             Function::Max | Function::Min => arguments.first().and_then(data_type_of),
+            Function::Average => Some(DataType::Decimal),
             Function::Sum => None,
         },
         Expr::Binary(Binary::Concat, ..) => Some(DataType::Text),

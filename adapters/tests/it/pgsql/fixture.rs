@@ -150,6 +150,7 @@ pub(super) fn from(table: &Arc<Table>) -> From {
     From {
         table: Arc::clone(table),
         alias: "т".into(),
+        query: None,
     }
 }
 
@@ -198,12 +199,9 @@ pub(super) fn ascending(table: &Table, name: &str) -> Order {
 
 pub(super) fn select(table: &Arc<Table>, columns: &[&str]) -> Select {
     Select {
-        distinct: false,
-        top: None,
         columns: outputs(table, columns),
         from: Some(from(table)),
-        filter: None,
-        order: Vec::new(),
+        ..Select::default()
     }
 }
 

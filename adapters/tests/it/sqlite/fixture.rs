@@ -128,6 +128,7 @@ pub fn from(table: &Arc<Table>) -> From {
     From {
         table: Arc::clone(table),
         alias: "q".into(),
+        query: None,
     }
 }
 
@@ -168,7 +169,7 @@ pub fn select(table: &Arc<Table>, columns: &[&str], order: &[&str]) -> Arc<State
         from: Some(from(table)),
         filter: None,
         order: orders(table, order),
-    };
+    ..Select::default() };
     Statement::new(0, Body::Select(select))
 }
 

@@ -320,12 +320,8 @@ fn probe() -> std::sync::Arc<Statement> {
     Statement::new(
         0,
         Body::Select(dajet_core::query::Select {
-            distinct: false,
-            top: None,
             columns,
-            from: None,
-            filter: None,
-            order: Vec::new(),
+            ..Default::default()
         }),
     )
 }

@@ -330,6 +330,19 @@ impl State {
                 .map(|output| evaluate(&output.expr, scope))
                 .collect()
         };
+        let is_simple = select.joins.is_empty()
+            && select.unions.is_empty()
+            && select.group.is_empty()
+            && select.having.is_none()
+            && select.offset.is_none();
+        if !is_simple
+            || select
+                .from
+                .as_ref()
+                .is_some_and(|from| from.query.is_some())
+        {
+            return Err(not_supported("query of this form"));
+        }
         let Some(from) = &select.from else {
             return Ok(vec![project(&Scope::of(parameters))?]);
         };

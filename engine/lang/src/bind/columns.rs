@@ -9,7 +9,7 @@ use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Table, Value};
 
 use super::{Binder, Source};
 use crate::ast::Name;
-use crate::names::{Expr, ExprKind};
+use crate::names::{Expr, ExprKind, last_part};
 
 /// A column with the alias of its table.
 pub(super) type FoundColumn = (Arc<str>, Arc<Column>);
@@ -17,39 +17,87 @@ pub(super) type FoundColumn = (Arc<str>, Arc<Column>);
 impl Binder<'_> {
     /// Finds a column without reporting anything.
     pub(super) fn quietly(&self, name: &Name) -> Option<FoundColumn> {
-        let source = self.source.as_ref()?;
-        let column = match split(name, source) {
-            Some(column) => source.table.column(column),
-            None => None,
-        }?;
-        Some((Arc::clone(&source.alias), Arc::new(column.clone())))
+        match self.resolve(name) {
+            Resolved::Found(found) => Some(found),
+            Resolved::Ambiguous(_) | Resolved::Nothing => None,
+        }
+    }
+
+    /// Looks in the tables of the innermost query first, then in those around it.
+    fn resolve(&self, name: &Name) -> Resolved {
+        for scope in self.scopes.iter().rev() {
+            let mut found = Vec::new();
+            for source in addressed(name, scope) {
+                let column = split(name, source).and_then(|column| source.table.column(column));
+                found.extend(column.map(|column| (Arc::clone(&source.alias), column)));
+            }
+            match found.as_slice() {
+                [] => {}
+                [(alias, column)] => {
+                    let column = Arc::new((*column).clone());
+                    return Resolved::Found((Arc::clone(alias), column));
+                }
+                _ => {
+                    let aliases = found.into_iter().map(|(alias, _)| alias);
+                    return Resolved::Ambiguous(aliases.collect());
+                }
+            }
+        }
+        Resolved::Nothing
     }
 
     /// Finds a column, or reports why there is none.
     pub(super) fn column(&mut self, name: &Name) -> Option<FoundColumn> {
-        if let Some(found) = self.quietly(name) {
-            return Some(found);
-        }
-        let error = match &self.source {
-            None => {
+        let error = match self.resolve(name) {
+            Resolved::Found(found) => return Some(found),
+            Resolved::Ambiguous(aliases) => {
                 let message = format!(
-                    "column \"{}\" stands in a statement without FROM",
-                    name.text
+                    "column \"{}\" stands in several tables: {}",
+                    name.text,
+                    quoted(&aliases)
                 );
-                Diagnostic::error("E_BIND", name.span, message)
+                let hint = format!("Write it as \"{}.{}\".", aliases[0], last_part(&name.text));
+                Diagnostic::error("E_BIND", name.span, message).hint(hint)
             }
-            Some(source) => match split(name, source) {
-                Some(column) => unknown(column, name, &source.table),
-                None => {
-                    let qualifier = name.text.rsplit_once('.').map_or(&*name.text, |(q, _)| q);
-                    let message = format!("unknown table or alias \"{qualifier}\"");
-                    let hint = format!("The table of this statement is \"{}\".", source.alias);
-                    Diagnostic::error("E_BIND", name.span, message).hint(hint)
-                }
-            },
+            Resolved::Nothing => self.unknown(name),
         };
         self.errors.push(error);
         None
+    }
+
+    /// Why there is no such column.
+    fn unknown(&self, name: &Name) -> Diagnostic {
+        let sources: Vec<_> = self.scopes.iter().rev().flatten().collect();
+        if sources.is_empty() {
+            let message = format!(
+                "column \"{}\" stands in a statement without FROM",
+                name.text
+            );
+            return Diagnostic::error("E_BIND", name.span, message);
+        }
+        let mut candidates = sources
+            .iter()
+            .filter_map(|source| Some((*source, split(name, source)?)));
+        match (candidates.next(), candidates.next()) {
+            (Some((source, column)), None) => unknown(column, name, &source.table),
+            (Some(_), Some(_)) => {
+                let columns = sources.iter().flat_map(|source| &source.table.columns);
+                let near = nearest(&name.text, columns.map(|column| &*column.name));
+                let message = format!("unknown column \"{}\"", name.text);
+                let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+                Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint)
+            }
+            (None, _) => {
+                let qualifier = name.text.rsplit_once('.').map_or(&*name.text, |(q, _)| q);
+                let message = format!("unknown table or alias \"{qualifier}\"");
+                let aliases: Vec<_> = sources.iter().map(|s| Arc::clone(&s.alias)).collect();
+                let hint = match aliases.as_slice() {
+                    [only] => format!("The table of this statement is \"{only}\"."),
+                    all => format!("The tables of this query are {}.", quoted(all)),
+                };
+                Diagnostic::error("E_BIND", name.span, message).hint(hint)
+            }
+        }
     }
 
     /// Binds an expression; `wanted` is the type that its place asks for.
@@ -74,6 +122,15 @@ impl Binder<'_> {
                 }
             }
             ExprKind::InList(operand, list, negated) => self.in_list(operand, list, *negated),
+            ExprKind::InQuery(operand, query, negated) => self.in_query(operand, query, *negated),
+            ExprKind::Exists(query) => match self.select(query) {
+                Some(query) => query::Expr::Exists(Box::new(query)),
+                None => query::Expr::Literal(Value::Null),
+            },
+            ExprKind::Subquery(query) => match self.single(query) {
+                Some(query) => query::Expr::Subquery(Box::new(query)),
+                None => query::Expr::Literal(Value::Null),
+            },
             ExprKind::Case(branches, otherwise) => {
                 let wanted = wanted.or_else(|| self.type_of(expr));
                 let bind = |(condition, value): &(Expr, Expr)| {
@@ -132,9 +189,12 @@ impl Binder<'_> {
                 Value::Decimal(_) => Some(DataType::Decimal),
                 _ => None,
             },
-            ExprKind::Unary(query::Unary::Not, _) | ExprKind::IsNull(..) | ExprKind::InList(..) => {
-                Some(DataType::Boolean)
-            }
+            ExprKind::Unary(query::Unary::Not, _)
+            | ExprKind::IsNull(..)
+            | ExprKind::InList(..)
+            | ExprKind::InQuery(..)
+            | ExprKind::Exists(_) => Some(DataType::Boolean),
+            ExprKind::Subquery(_) => None,
             ExprKind::Unary(query::Unary::Negate, operand) => self.type_of(operand),
             ExprKind::Binary(op, sides) => match op {
                 Binary::Add
@@ -163,6 +223,30 @@ impl Binder<'_> {
             ExprKind::Cast(_, data_type) => Some(*data_type),
         }
     }
+}
+
+/// What a name of a column means.
+enum Resolved {
+    Found(FoundColumn),
+    /// The aliases of the tables that have it.
+    Ambiguous(Vec<Arc<str>>),
+    Nothing,
+}
+
+/// The tables of a query that a name may speak of: those with its alias, if there are any.
+fn addressed<'s>(name: &Name, scope: &'s [Source]) -> Vec<&'s Source> {
+    let qualifier = name.text.rsplit_once('.').map(|(q, _)| q.to_lowercase());
+    let named = |source: &&Source| Some(source.alias.to_lowercase()) == qualifier;
+    let by_alias: Vec<_> = scope.iter().filter(named).collect();
+    match by_alias.is_empty() {
+        true => scope.iter().collect(),
+        false => by_alias,
+    }
+}
+
+fn quoted(names: &[Arc<str>]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    names.join(", ")
 }
 
 /// The part of a name that is the column; `None` if the part in front does not name the table.
@@ -206,9 +290,13 @@ fn arithmetic_type(a: Option<DataType>, b: Option<DataType>) -> Option<DataType>
 
 fn result_type(function: &Function) -> Option<DataType> {
     Some(match function {
-        Function::Vector(_) | Function::DataLength | Function::CharLength | Function::Count => {
-            DataType::Integer
-        }
+        Function::Vector(_)
+        | Function::DataLength
+        | Function::CharLength
+        | Function::Count
+        | Function::CountDistinct => DataType::Integer,
+        Function::Average => DataType::Decimal,
+        Function::StringAgg => DataType::Text,
         Function::Now | Function::Utc => DataType::DateTime,
         Function::NewUuid | Function::UuidOf => DataType::Uuid,
         Function::LTrim | Function::RTrim | Function::Upper | Function::Lower => DataType::Text,
@@ -222,7 +310,8 @@ fn argument_type(function: &Function) -> Option<DataType> {
         | Function::RTrim
         | Function::Upper
         | Function::Lower
-        | Function::CharLength => Some(DataType::Text),
+        | Function::CharLength
+        | Function::StringAgg => Some(DataType::Text),
         _ => None,
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use dajet_core::query::{self, Binary, Part, Unary};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Value};
+use dajet_core::{Column, DataType, Diagnostic, Value};
 
 use super::Binder;
 use super::columns::{FoundColumn, part_of, with_role};
-use crate::names::{Expr, ExprKind};
+use crate::names::{self, Expr, ExprKind};
 
 impl Binder<'_> {
     pub(super) fn comparison(&mut self, op: Binary, a: &Expr, b: &Expr) -> query::Expr {
@@ -24,8 +24,48 @@ impl Binder<'_> {
             }
         }
         let (type_a, type_b) = (self.type_of(a), self.type_of(b));
-        let (a, b) = (self.expr(a, type_b), self.expr(b, type_a));
+        let (a, b) = match (&a.kind, &b.kind) {
+            // The type of a query's column is known when it is bound.
+            (_, ExprKind::Subquery(_)) => {
+                let b = self.expr(b, type_a);
+                (self.expr(a, type_of_query(&b)), b)
+            }
+            (ExprKind::Subquery(_), _) => {
+                let a = self.expr(a, type_b);
+                let wanted = type_of_query(&a);
+                (a, self.expr(b, wanted))
+            }
+            _ => (self.expr(a, type_b), self.expr(b, type_a)),
+        };
         query::Expr::Binary(op, Box::new(a), Box::new(b))
+    }
+
+    pub(super) fn in_query(
+        &mut self,
+        operand: &Expr,
+        query: &names::Select,
+        negated: bool,
+    ) -> query::Expr {
+        let Some(query) = self.single(query) else {
+            return query::Expr::Literal(Value::Null);
+        };
+        if let Some((_, column)) = self.reference(operand)
+            && column.parts.len() > 1
+        {
+            let message = format!(
+                "column \"{}\" stands in several columns of the table",
+                column.name
+            );
+            let hint = "Compare it within the query, by EXISTS.";
+            let error = Diagnostic::error("E_UNSUPPORTED", operand.span, message).hint(hint);
+            self.errors.push(error);
+        }
+        let wanted = query.columns.first().and_then(|column| column.data_type);
+        query::Expr::InQuery {
+            operand: Box::new(self.expr(operand, wanted)),
+            query: Box::new(query),
+            negated,
+        }
     }
 
     /// The column, if the expression is one that holds a reference.
@@ -157,5 +197,13 @@ impl Binder<'_> {
             return parts.map(one).collect();
         }
         vec![self.expr(expr, None)]
+    }
+}
+
+/// The type of the only column of a bound query.
+fn type_of_query(expr: &query::Expr) -> Option<DataType> {
+    match expr {
+        query::Expr::Subquery(query) => query.columns.first().and_then(|column| column.data_type),
+        _ => None,
     }
 }

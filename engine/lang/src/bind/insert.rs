@@ -25,10 +25,7 @@ struct Making {
 impl Binder<'_> {
     pub(super) fn insert(&mut self, insert: &names::Insert) -> Option<query::Insert> {
         let table = self.table(&insert.table);
-        let from = match &insert.select.from {
-            Some(from) => Some(self.from(from)?),
-            None => None,
-        };
+        let (from, joins) = self.sources(&insert.select)?;
         let table = table?;
         let outputs = from.is_some().then(Vec::new);
         let mut making = Making {
@@ -71,14 +68,20 @@ impl Binder<'_> {
                 let select = &insert.select;
                 Some(query::Select {
                     distinct: select.distinct,
-                    top: select
-                        .top
-                        .as_ref()
-                        .map(|top| self.expr(top, Some(DataType::Integer))),
+                    top: self.count(select.top.as_ref()),
                     columns,
                     from: Some(from),
+                    joins,
                     filter: select.filter.as_ref().map(|filter| self.condition(filter)),
+                    group: select
+                        .group
+                        .iter()
+                        .flat_map(|key| self.physical(key))
+                        .collect(),
+                    having: select.having.as_ref().map(|having| self.condition(having)),
+                    unions: Vec::new(),
                     order: self.order(&select.order, &[]),
+                    offset: self.count(select.offset.as_ref()),
                 })
             }
             _ => None,
@@ -96,16 +99,17 @@ impl Binder<'_> {
         for column in columns {
             match column {
                 names::Column::Star(span) => {
-                    let columns = self.source.iter().flat_map(|source| &source.table.columns);
-                    let starred = columns.map(|column| {
-                        let name = Name {
-                            text: Arc::clone(&column.name),
-                            span: *span,
-                        };
-                        let kind = ExprKind::Column(name.clone());
-                        (name, Expr { kind, span: *span })
+                    let span = *span;
+                    let starred = self.starred().into_iter().map(|(alias, column)| {
+                        let text = Arc::clone(&column.name);
+                        let qualified = format!("{alias}.{text}").into();
+                        let kind = ExprKind::Column(Name {
+                            text: qualified,
+                            span,
+                        });
+                        (Name { text, span }, Expr { kind, span })
                     });
-                    items.extend(starred.collect::<Vec<_>>());
+                    items.extend(starred);
                 }
                 names::Column::Named { name, expr } => items.push((name.clone(), expr.clone())),
             }

@@ -36,6 +36,22 @@ pub(super) static TABLE: &[Function] = &[
     aggregate("MAX", 1, query::Function::Max, "The largest value."),
     aggregate("MIN", 1, query::Function::Min, "The smallest value."),
     aggregate("SUM", 1, query::Function::Sum, "The sum of the values."),
+    aggregate(
+        "AVG",
+        1,
+        query::Function::Average,
+        "The mean of the values, as a decimal.",
+    ),
+    Function {
+        name: "STRING_AGG",
+        arguments: "x, separator",
+        least: 2,
+        most: 2,
+        runtime: None,
+        database: Some(InDatabase::Aggregate(query::Function::StringAgg)),
+        text: true,
+        reference: "The texts of the values, joined by the separator.",
+    },
     Function {
         name: "ISNULL",
         arguments: "value, other",

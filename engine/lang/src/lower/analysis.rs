@@ -123,11 +123,8 @@ impl StatementPlan {
             Detail::Message(_) | Detail::Broker(_) => return &[],
         };
         match body {
-            Body::Insert(insert) => match &insert.select.from {
-                Some(from) if from.name.text == insert.table.text => &self.tables,
-                Some(_) => &self.tables[1..],
-                None => &[],
-            },
+            Body::Insert(insert) if insert.reads_itself => &self.tables,
+            Body::Insert(_) => &self.tables[1..],
             Body::Select(_) => &self.tables,
             Body::Drain(_) => &[],
         }

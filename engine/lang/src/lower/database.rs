@@ -29,6 +29,15 @@ impl Lowering {
         }
     }
 
+    pub(super) fn query_exprs(
+        &mut self,
+        exprs: &[ast::Expr],
+        parameters: &mut Vec<program::Expr>,
+    ) -> Vec<Expr> {
+        let lower = |expr| self.query_expr(expr, parameters);
+        exprs.iter().map(lower).collect()
+    }
+
     /// An expression without columns: a constant, or a parameter that the machine computes.
     fn computed(&mut self, expr: &ast::Expr, parameters: &mut Vec<program::Expr>) -> ExprKind {
         let value = self.expr(expr);
@@ -67,6 +76,26 @@ impl Lowering {
             ast::ExprKind::InList { .. }
             | ast::ExprKind::Like { .. }
             | ast::ExprKind::Between { .. } => self.query_predicate(expr, parameters),
+            ast::ExprKind::InQuery {
+                operand,
+                query,
+                negated,
+            } => {
+                let operand = Box::new(self.query_expr(operand, parameters));
+                let query = Box::new(self.nameless_query(query, parameters));
+                ExprKind::InQuery(operand, query, *negated)
+            }
+            ast::ExprKind::Exists(query) => {
+                ExprKind::Exists(Box::new(self.nameless_query(query, parameters)))
+            }
+            ast::ExprKind::Subquery(query) => {
+                ExprKind::Subquery(Box::new(self.nameless_query(query, parameters)))
+            }
+            ast::ExprKind::Distinct(operand) => {
+                let message = "DISTINCT is supported in COUNT only";
+                self.error("E_UNSUPPORTED", span, message);
+                self.query_expr(operand, parameters).kind
+            }
             ast::ExprKind::Case {
                 branches,
                 otherwise,
@@ -237,10 +266,21 @@ impl Lowering {
         let Some(function) = self.function(name, if star { 0 } else { args.len() }) else {
             return nothing;
         };
+        if let (
+            true,
+            [
+                ast::Expr {
+                    kind: ast::ExprKind::Distinct(operand),
+                    ..
+                },
+            ],
+        ) = (function.name == "COUNT", args)
+        {
+            let operand = self.query_expr(operand, parameters);
+            return ExprKind::Call(dajet_core::query::Function::CountDistinct, vec![operand]);
+        }
         let lower = |lowering: &mut Self, parameters: &mut Vec<program::Expr>| {
-            args.iter()
-                .map(|arg| lowering.query_expr(arg, parameters))
-                .collect::<Vec<_>>()
+            lowering.query_exprs(args, parameters)
         };
         match &function.database {
             Some(InDatabase::Vector) => match args.first().map(|arg| &arg.kind) {
@@ -310,8 +350,11 @@ fn database_operator(op: BinaryOp) -> Binary {
 
 /// True if the expression, standing in a database statement, holds a column or a function that the database evaluates.
 fn is_of_database(expr: &ast::Expr) -> bool {
-    any(expr, &|expr| match &expr.kind {
+    any(expr, &mut |expr| match &expr.kind {
         ast::ExprKind::Column(_) => true,
+        ast::ExprKind::InQuery { .. } | ast::ExprKind::Exists(_) | ast::ExprKind::Subquery(_) => {
+            true
+        }
         ast::ExprKind::Call { name, args, .. } => match functions::find(&name.text) {
             Found::Known(function) => match function.database {
                 Some(InDatabase::Aggregate(_) | InDatabase::Vector) => true,
@@ -325,7 +368,8 @@ fn is_of_database(expr: &ast::Expr) -> bool {
 }
 
 /// True if `test` holds for the expression or one below it.
-pub(super) fn any(expr: &ast::Expr, test: &dyn Fn(&ast::Expr) -> bool) -> bool {
+/// (Not within queries that stand in it.)
+pub(super) fn any(expr: &ast::Expr, test: &mut dyn FnMut(&ast::Expr) -> bool) -> bool {
     if test(expr) {
         return true;
     }
@@ -333,8 +377,12 @@ pub(super) fn any(expr: &ast::Expr, test: &dyn Fn(&ast::Expr) -> bool) -> bool {
         ast::ExprKind::Literal(_)
         | ast::ExprKind::Path(_)
         | ast::ExprKind::Column(_)
+        | ast::ExprKind::Exists(_)
+        | ast::ExprKind::Subquery(_)
         | ast::ExprKind::Error => false,
         ast::ExprKind::Unary(_, operand)
+        | ast::ExprKind::Distinct(operand)
+        | ast::ExprKind::InQuery { operand, .. }
         | ast::ExprKind::IsNull { operand, .. }
         | ast::ExprKind::IsType { operand, .. }
         | ast::ExprKind::Cast { operand, .. } => any(operand, test),

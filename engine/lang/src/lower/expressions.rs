@@ -55,6 +55,15 @@ impl Lowering {
                 };
                 ExprKind::Cast(operand, target)
             }
+            ast::ExprKind::InQuery { .. }
+            | ast::ExprKind::Exists(_)
+            | ast::ExprKind::Subquery(_)
+            | ast::ExprKind::Distinct(_) => {
+                let message = "a query cannot stand here";
+                let hint = "Select into a variable first.";
+                self.hinted("E_UNSUPPORTED", expr.span, message, hint);
+                ExprKind::Constant(Value::Null)
+            }
             ast::ExprKind::Error => ExprKind::Constant(Value::Null),
         };
         Expr {

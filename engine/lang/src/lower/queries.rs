@@ -6,10 +6,10 @@ use dajet_core::{Span, Value};
 
 use super::Lowering;
 use super::database::any;
-use crate::ast::{self, ColumnItem, Consume, FromItem, Name, OrderItem, Query};
+use crate::ast::{self, AppendItem, ColumnItem, Consume, FromItem, Name, OrderItem, Query};
 use crate::functions::{self, Found};
 use crate::names::{self, Expr, ExprKind, last_part};
-use crate::plan::{Detail, StatementKind, StatementPlan};
+use crate::plan::{Detail, StatementId, StatementKind, StatementPlan};
 use crate::program::{self, Op, Target, Type};
 
 impl Lowering {
@@ -29,6 +29,7 @@ impl Lowering {
 
     /// A query whose answer goes to a variable.
     pub(super) fn select_into(&mut self, query: &Query, into: Option<Target>) {
+        let may_append = self.may_append(query, into.as_ref());
         if !needs_database(query) {
             let Some(target) = into else {
                 self.constructor(query);
@@ -46,17 +47,68 @@ impl Lowering {
             });
             return;
         }
-        let place = self.place("SELECT", query.span);
+        let id = self.selection(query, "SELECT");
+        self.builder().emit(Op::Call {
+            statement: id,
+            into,
+        });
+        if let (true, Some(target)) = (may_append, into) {
+            self.append(&query.appends, target);
+        }
+    }
+
+    /// True if there are APPENDs, and an object to append to.
+    fn may_append(&mut self, query: &Query, into: Option<&Target>) -> bool {
+        let Some(append) = query.appends.first() else {
+            return false;
+        };
+        let is_object = into.is_none_or(|target| target.declared == Type::Object);
+        if into.is_none() && query.into.is_none() || !is_object {
+            let message = "APPEND needs INTO with a variable of type object";
+            let hint = "Select the rows into a variable of type array by a query of their own.";
+            self.hinted("E_BIND", append.name.span, message, hint);
+        }
+        is_object
+    }
+
+    /// The APPENDs of a query, each a statement of its own that adds a member to the object, if there is one.
+    fn append(&mut self, appends: &[AppendItem], target: Target) {
+        let object = program::Expr {
+            kind: program::ExprKind::Slot(target.slot),
+            span: target.span,
+        };
+        let found = program::ExprKind::IsNull(Box::new(object), true);
+        let found = program::Expr {
+            kind: found,
+            span: target.span,
+        };
+        let nothing = self.builder().emit(Op::JumpUnless(found, 0));
+        for append in appends {
+            let query = &append.query;
+            if let Some(inner) = query.appends.first() {
+                let message = "APPEND within APPEND is not supported yet";
+                self.error("E_UNSUPPORTED", inner.name.span, message);
+            }
+            let statement = self.selection(query, "APPEND");
+            self.builder().emit(Op::Append {
+                statement,
+                slot: target.slot,
+                name: Arc::clone(&append.name.text),
+                single: append.single,
+            });
+        }
+        self.builder().land(nothing);
+    }
+
+    /// A SELECT for the database.
+    fn selection(&mut self, query: &Query, what: &str) -> StatementId {
+        let place = self.place(what, query.span);
         let mut parameters = Vec::new();
         let select = self.query(query, &mut parameters);
-        let id = self.add_statement(StatementPlan {
+        self.add_statement(StatementPlan {
             kind: StatementKind::Select,
             span: query.span,
-            tables: query
-                .from
-                .iter()
-                .map(|from| Arc::clone(&from.table.text))
-                .collect(),
+            tables: tables_of(query),
             writes: false,
             address: self.constant_address(place),
             address_span: self.address_span(place, query.span),
@@ -65,11 +117,7 @@ impl Lowering {
             place,
             parameters,
             detail: Detail::Names(Box::new(names::Body::Select(select))),
-        });
-        self.builder().emit(Op::Call {
-            statement: id,
-            into,
-        });
+        })
     }
 
     /// `SELECT` without FROM that needs no database: an object. `None` if it does.
@@ -142,25 +190,106 @@ impl Lowering {
         }
     }
 
-    fn query(&mut self, query: &Query, parameters: &mut Vec<program::Expr>) -> names::Select {
-        if let Some(clause) = query.group.first().or(query.having.as_ref()) {
-            self.error(
-                "E_UNSUPPORTED",
-                clause.span,
-                "GROUP BY and HAVING are not supported yet",
-            );
-        }
+    /// A query with the queries in it.
+    pub(super) fn query(
+        &mut self,
+        query: &Query,
+        parameters: &mut Vec<program::Expr>,
+    ) -> names::Select {
         let columns = self.columns(&query.columns, parameters);
+        self.query_of(columns, query, parameters)
+    }
+
+    /// A query whose columns nobody names.
+    pub(super) fn nameless_query(
+        &mut self,
+        query: &Query,
+        parameters: &mut Vec<program::Expr>,
+    ) -> names::Select {
+        let mut columns = Vec::with_capacity(query.columns.len());
+        for (index, item) in query.columns.iter().enumerate() {
+            columns.push(match item {
+                ColumnItem::Star(span) => names::Column::Star(*span),
+                ColumnItem::Expr { expr, .. } => {
+                    let text: Arc<str> = format!("Column{}", index + 1).into();
+                    let span = expr.span;
+                    let expr = self.query_expr(expr, parameters);
+                    let name = Name { text, span };
+                    names::Column::Named { name, expr }
+                }
+            });
+        }
+        self.query_of(columns, query, parameters)
+    }
+
+    fn query_of(
+        &mut self,
+        columns: Vec<names::Column>,
+        query: &Query,
+        parameters: &mut Vec<program::Expr>,
+    ) -> names::Select {
+        let top = query.top.as_ref().or(query.fetch.as_ref());
+        let top = top.map(|top| self.top(top, parameters));
+        let from = query.from.as_ref().map(|from| self.table(from, parameters));
+        let mut joins = Vec::with_capacity(query.joins.len());
+        for join in &query.joins {
+            let table = self.table(&join.from, parameters);
+            let on = join.on.as_ref().map(|on| self.query_expr(on, parameters));
+            let kind = join.kind;
+            joins.push(names::Join { kind, table, on });
+        }
+        let last = query.unions.last().map_or(query, |(_, last)| last);
+        if let (Some((_, last)), Some(offset)) = (query.unions.last(), &last.offset) {
+            let message = "OFFSET with UNION is not supported yet";
+            self.hinted(
+                "E_UNSUPPORTED",
+                offset.span,
+                message,
+                "Put the UNION into FROM.",
+            );
+            if last.fetch.is_none() {
+                self.query_expr(offset, parameters);
+            }
+        }
         names::Select {
             distinct: query.distinct,
-            top: query.top.as_ref().map(|top| self.top(top, parameters)),
+            top,
             columns,
-            from: query.from.as_ref().map(table),
+            from,
+            joins,
             filter: query
                 .filter
                 .as_ref()
                 .map(|filter| self.query_expr(filter, parameters)),
-            order: self.order(&query.order, parameters),
+            group: self.query_exprs(&query.group, parameters),
+            having: query
+                .having
+                .as_ref()
+                .map(|having| self.query_expr(having, parameters)),
+            order: self.order(&last.order, parameters),
+            unions: query
+                .unions
+                .iter()
+                .map(|(all, next)| {
+                    let mut next = self.nameless_query(next, parameters);
+                    next.order = Vec::new();
+                    (*all, next)
+                })
+                .collect(),
+            offset: query
+                .offset
+                .as_ref()
+                .map(|offset| self.query_expr(offset, parameters)),
+            span: query.span,
+        }
+    }
+
+    fn table(&mut self, from: &FromItem, parameters: &mut Vec<program::Expr>) -> names::Table {
+        let query = from.query.as_ref();
+        names::Table {
+            name: from.table.clone(),
+            alias: from.alias.clone(),
+            query: query.map(|query| Box::new(self.query(query, parameters))),
         }
     }
 
@@ -227,7 +356,11 @@ impl Lowering {
         let clock = self.builder().uses_clock;
         let drain = names::Drain {
             columns,
-            from: table(&consume.from),
+            from: names::Table {
+                name: consume.from.table.clone(),
+                alias: consume.from.alias.clone(),
+                query: None,
+            },
             filter: consume
                 .filter
                 .as_ref()
@@ -289,21 +422,66 @@ impl Lowering {
                 }
             }
         }
+        if let Some((_, next)) = query.unions.first() {
+            let message = "UNION in INSERT is not supported yet";
+            let hint = "Put it into FROM: INSERT … SELECT … FROM (… UNION …) AS name.";
+            self.hinted("E_UNSUPPORTED", next.span, message, hint);
+        }
+        if let Some(append) = query.appends.first() {
+            let message = "APPEND needs INTO with a variable of type object";
+            self.error("E_BIND", append.name.span, message);
+        }
         let select = self.query(query, &mut parameters);
         (
             names::Insert {
                 table: target.clone(),
                 select,
+                reads_itself: tables_of(query).contains(&target.text),
             },
             parameters,
         )
     }
 }
 
-fn table(from: &FromItem) -> names::Table {
-    names::Table {
-        name: from.table.clone(),
-        alias: from.alias.clone(),
+/// The names of the tables of a query and of the queries in it, each once, in order.
+pub(super) fn tables_of(query: &Query) -> Vec<Arc<str>> {
+    let mut tables = Vec::new();
+    add_tables(query, &mut tables);
+    tables
+}
+
+fn add_tables(query: &Query, tables: &mut Vec<Arc<str>>) {
+    let joined = query.joins.iter().map(|join| &join.from);
+    for from in query.from.iter().chain(joined) {
+        match &from.query {
+            Some(inner) => add_tables(inner, tables),
+            None if !tables.contains(&from.table.text) => tables.push(Arc::clone(&from.table.text)),
+            None => {}
+        }
+    }
+    let columns = query.columns.iter().filter_map(|item| match item {
+        ColumnItem::Star(_) => None,
+        ColumnItem::Expr { expr, .. } => Some(expr),
+    });
+    let exprs = columns
+        .chain(&query.filter)
+        .chain(&query.having)
+        .chain(&query.group)
+        .chain(query.order.iter().map(|item| &item.expr))
+        .chain(query.joins.iter().filter_map(|join| join.on.as_ref()));
+    for expr in exprs {
+        any(expr, &mut |expr| {
+            if let ast::ExprKind::Subquery(inner)
+            | ast::ExprKind::Exists(inner)
+            | ast::ExprKind::InQuery { query: inner, .. } = &expr.kind
+            {
+                add_tables(inner, tables);
+            }
+            false
+        });
+    }
+    for (_, next) in &query.unions {
+        add_tables(next, tables);
     }
 }
 
@@ -335,6 +513,7 @@ fn shape_for(object: program::Expr, declared: Type) -> program::Expr {
 /// True if a query cannot be answered by the machine itself.
 fn needs_database(query: &Query) -> bool {
     query.from.is_some()
+        || !query.unions.is_empty()
         || query.columns.iter().any(|item| match item {
             ColumnItem::Star(_) => false,
             ColumnItem::Expr { expr, .. } => calls_database(expr),
@@ -343,7 +522,10 @@ fn needs_database(query: &Query) -> bool {
 
 /// True if the expression, standing in a statement without FROM, needs the database: it holds VECTOR or an aggregate.
 fn calls_database(expr: &ast::Expr) -> bool {
-    any(expr, &|expr| match &expr.kind {
+    any(expr, &mut |expr| match &expr.kind {
+        ast::ExprKind::Subquery(_) | ast::ExprKind::Exists(_) | ast::ExprKind::InQuery { .. } => {
+            true
+        }
         ast::ExprKind::Call { name, .. } => {
             matches!(functions::find(&name.text), Found::Known(function) if function.runtime.is_none())
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dajet_core::contract::OptionUse;
 use dajet_core::{Shape, Span, Value};
 
+use super::queries::tables_of;
 use super::{Flow, Lowering};
 use crate::ast::{self, Block, MaxParallel, Name, OptionItem, Path, Query, Statement};
 use crate::names;
@@ -150,11 +151,11 @@ impl Lowering {
         let place = self.place("INSERT", statement.keyword);
         let (insert, parameters) = self.insertion(table, query);
         let mut tables = vec![Arc::clone(&table.text)];
-        if let Some(from) = &query.from
-            && from.table.text != table.text
-        {
-            tables.push(Arc::clone(&from.table.text));
-        }
+        tables.extend(
+            tables_of(query)
+                .into_iter()
+                .filter(|read| *read != table.text),
+        );
         let id = self.add_statement(StatementPlan {
             kind: StatementKind::Insert,
             span: statement.span,

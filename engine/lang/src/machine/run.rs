@@ -36,6 +36,8 @@ pub(super) enum Pending {
     Schema(StatementId, Address),
     /// The answer of a statement.
     Answer(Option<Target>),
+    /// The answer of the APPEND at this operation.
+    Appended(Counter),
     /// The end of a run; then go on there.
     Ended(Counter),
     /// Nothing: the program is over.
@@ -154,6 +156,9 @@ impl State {
                 if let Some(target) = into {
                     self.store_answer(program, target, answer)?;
                 }
+            }
+            (Pending::Appended(at), Resume::Answer(answer)) => {
+                self.append_answer(&program.ops[at], answer)?;
             }
             (Pending::Ended(end), Resume::Ended(ended)) => match ended {
                 Ended::Done => self.counter = end,
@@ -334,7 +339,11 @@ impl State {
                 span,
                 end,
             } => self.next_item(program, *iterator, (*slot, *declared), *span, *end),
-            Op::Call { statement, into } => self.call(plan, *statement, *into),
+            Op::Call { statement, into } => self.call(plan, *statement, Pending::Answer(*into)),
+            Op::Append { statement, .. } => {
+                let pending = Pending::Appended(self.counter);
+                self.call(plan, *statement, pending)
+            }
             _ => self.control(plan, program, op),
         }
     }
@@ -497,7 +506,7 @@ fn unexpected(pending: &Pending, resume: &Resume) -> Box<super::ScriptError> {
         Pending::Start => "its start",
         Pending::Continue => "a go-ahead",
         Pending::Schema(..) => "a schema",
-        Pending::Answer(_) => "an answer",
+        Pending::Answer(_) | Pending::Appended(_) => "an answer",
         Pending::Ended(_) => "an end",
         Pending::Over => "nothing",
     };

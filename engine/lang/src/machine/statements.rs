@@ -7,12 +7,12 @@ use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Span}
 use super::Step;
 use super::convert;
 use super::failure::{Failure, Outcome};
-use super::heap::NULL;
+use super::heap::{Datum, NULL};
 use super::run::{Next, Pending, State};
 use super::sinks;
 use crate::bind::bind;
 use crate::plan::{Detail, MessagePlan, Plan, StatementId};
-use crate::program::{Place, Program, Purpose, Target, Type};
+use crate::program::{Op, Place, Program, Purpose, Target, Type};
 
 impl State {
     /// `USE`
@@ -88,12 +88,7 @@ impl State {
         }
     }
 
-    pub(super) fn call(
-        &mut self,
-        plan: &Plan,
-        id: StatementId,
-        into: Option<Target>,
-    ) -> Outcome<Next> {
+    pub(super) fn call(&mut self, plan: &Plan, id: StatementId, pending: Pending) -> Outcome<Next> {
         let statement = plan.statement(id);
         let what = if statement.writes { "INSERT" } else { "SELECT" };
         let address = self.address(statement.place, what, statement.span)?;
@@ -102,7 +97,7 @@ impl State {
         };
         let bound = Arc::clone(bound);
         let parameters = sinks::parameters(&mut self.memory, statement, &bound)?;
-        self.pending = Pending::Answer(into);
+        self.pending = pending;
         let bound = Arc::clone(&bound.statement);
         Ok(Next::Stop(Step::Call {
             address,
@@ -198,6 +193,33 @@ impl State {
             }
         };
         self.assign(program, target.slot, datum);
+        Ok(())
+    }
+
+    /// The rows of an APPEND become a member of the object: an array of them, or the first one or NULL.
+    pub(super) fn append_answer(&mut self, op: &Op, answer: Answer) -> Outcome<()> {
+        let Op::Append {
+            slot, name, single, ..
+        } = op
+        else {
+            return Ok(());
+        };
+        let shape = answer.shape;
+        let rows = answer.groups.into_iter().next().unwrap_or_default();
+        let heap = &mut self.memory.heap;
+        let mut rows = rows.into_iter();
+        let member = match (single, rows.next()) {
+            (true, None) => NULL,
+            (true, Some(row)) => heap.row(&shape, row),
+            (false, first) => {
+                let items = first.into_iter().chain(rows);
+                let items = items.map(|row| heap.row(&shape, row)).collect();
+                heap.array(items)
+            }
+        };
+        if let Datum::Object(object) = self.memory.slots[*slot] {
+            self.memory.heap.set_member(object, name, member);
+        }
         Ok(())
     }
 }

@@ -212,9 +212,13 @@ fn order(items: &[OrderItem]) -> String {
 }
 
 fn from(item: &FromItem) -> String {
-    match &item.alias {
-        Some(alias) => format!("{} as {}", item.table.text, alias.text),
+    let table = match &item.query {
+        Some(inner) => query(inner),
         None => item.table.text.to_string(),
+    };
+    match &item.alias {
+        Some(alias) => format!("{table} as {}", alias.text),
+        None => table,
     }
 }
 
@@ -233,6 +237,17 @@ fn query(query: &Query) -> String {
     if let Some(table) = &query.from {
         let _ = write!(text, " from {}", from(table));
     }
+    for join in &query.joins {
+        let _ = write!(text, " {:?} {}", join.kind, from(&join.from));
+        if let Some(on) = &join.on {
+            let _ = write!(text, " on {}", expr(on));
+        }
+    }
+    for append in &query.appends {
+        let kind = if append.single { "object" } else { "array" };
+        let (name, inner) = (&append.name.text, self::query(&append.query));
+        let _ = write!(text, " append {kind} {name}={inner}");
+    }
     if let Some(filter) = &query.filter {
         let _ = write!(text, " where {}", expr(filter));
     }
@@ -244,6 +259,15 @@ fn query(query: &Query) -> String {
     }
     if !query.order.is_empty() {
         let _ = write!(text, " order {}", order(&query.order));
+    }
+    for (word, value) in [("offset", &query.offset), ("fetch", &query.fetch)] {
+        if let Some(value) = value {
+            let _ = write!(text, " {word} {}", expr(value));
+        }
+    }
+    for (all, next) in &query.unions {
+        let all = if *all { " all" } else { "" };
+        let _ = write!(text, " union{all} {}", self::query(next));
     }
     text + ")"
 }
@@ -299,27 +323,15 @@ pub(super) fn expr(value: &Expr) -> String {
         } => {
             format!("({}in {} {})", not(negated), expr(operand), list(items))
         }
-        ExprKind::Like {
+        ExprKind::InQuery {
             operand,
-            pattern,
+            query: inner,
             negated,
-        } => {
-            format!("({}like {} {})", not(negated), expr(operand), expr(pattern))
-        }
-        ExprKind::Between {
-            operand,
-            low,
-            high,
-            negated,
-        } => {
-            format!(
-                "({}between {} {} {})",
-                not(negated),
-                expr(operand),
-                expr(low),
-                expr(high)
-            )
-        }
+        } => format!("({}in {} {})", not(negated), expr(operand), query(inner)),
+        ExprKind::Exists(inner) => format!("(exists {})", query(inner)),
+        ExprKind::Subquery(inner) => query(inner),
+        ExprKind::Distinct(operand) => format!("(distinct {})", expr(operand)),
+        ExprKind::Like { .. } | ExprKind::Between { .. } => range(value),
         ExprKind::Case {
             branches,
             otherwise,
@@ -344,6 +356,35 @@ pub(super) fn expr(value: &Expr) -> String {
             format!("(cast {} {})", expr(operand), type_name(name))
         }
         ExprKind::Error => "<error>".to_owned(),
+    }
+}
+
+/// LIKE and BETWEEN.
+fn range(value: &Expr) -> String {
+    let not = |negated: &bool| if *negated { "not-" } else { "" };
+    match &value.kind {
+        ExprKind::Like {
+            operand,
+            pattern,
+            negated,
+        } => {
+            format!("({}like {} {})", not(negated), expr(operand), expr(pattern))
+        }
+        ExprKind::Between {
+            operand,
+            low,
+            high,
+            negated,
+        } => {
+            format!(
+                "({}between {} {} {})",
+                not(negated),
+                expr(operand),
+                expr(low),
+                expr(high)
+            )
+        }
+        _ => String::new(),
     }
 }
 

@@ -237,9 +237,13 @@ impl Parser<'_> {
     fn in_list(&mut self, left: Tree, negated: bool) -> Parsed<Tree> {
         let start = left.expr.span;
         if self.peek(1).kind == TokenKind::Word(Some(Keyword::Select)) {
-            self.unsupported(self.peek(1).span, "subquery");
-            self.subquery()?;
-            return Ok(Tree::leaf(ExprKind::Error, self.span_from(start)));
+            let query = Box::new(self.subquery()?);
+            let kind = ExprKind::InQuery {
+                operand: Box::new(left.expr),
+                query,
+                negated,
+            };
+            return self.above(left.height, kind, self.span_from(start));
         }
         let (list, height) = self.parenthesised(|parser| parser.operands())?;
         let operand = Box::new(left.expr);
@@ -335,9 +339,8 @@ impl Parser<'_> {
     fn grouped(&mut self) -> Parsed<Tree> {
         let start = self.token().span;
         if self.peek(1).kind == TokenKind::Word(Some(Keyword::Select)) {
-            self.unsupported(self.peek(1).span, "subquery");
-            self.subquery()?;
-            return Ok(Tree::leaf(ExprKind::Error, self.span_from(start)));
+            let query = Box::new(self.subquery()?);
+            return Ok(Tree::leaf(ExprKind::Subquery(query), self.span_from(start)));
         }
         let mut inner = self.parenthesised(|parser| parser.tree(OR))?;
         inner.expr.span = self.span_from(start);
@@ -350,10 +353,10 @@ impl Parser<'_> {
         match keyword {
             Some(Keyword::Case) => return self.case_expression(),
             Some(Keyword::Exists) if is_call => {
-                self.unsupported(token.span, "EXISTS");
                 self.advance();
-                self.subquery()?;
-                return Ok(Tree::leaf(ExprKind::Error, self.span_from(token.span)));
+                let query = Box::new(self.subquery()?);
+                let span = self.span_from(token.span);
+                return Ok(Tree::leaf(ExprKind::Exists(query), span));
             }
             Some(Keyword::Left | Keyword::Right) if is_call => return self.column_or_call(),
             Some(Keyword::Select) => {
@@ -406,7 +409,11 @@ impl Parser<'_> {
         let (args, height) = self.parenthesised(|parser| {
             let distinct = parser.token().span;
             if parser.eat_keyword(Keyword::Distinct) {
-                parser.unsupported(distinct, "DISTINCT in a function");
+                let operand = parser.tree(OR)?;
+                let height = operand.height + 1;
+                let span = distinct.to(operand.expr.span);
+                let kind = ExprKind::Distinct(Box::new(operand.expr));
+                return Ok((vec![Expr { kind, span }], height));
             }
             if parser.kind() == TokenKind::CloseParen {
                 return Ok((Vec::new(), 0));

@@ -1,11 +1,13 @@
 //! SELECT and its clauses, CONSUME from a table, INSERT.
 
 use dajet_core::Span;
+use dajet_core::query::JoinKind;
 
 use super::skip::Stop;
 use super::{Failed, Parsed, Parser};
 use crate::ast::{
-    ColumnItem, Consume, Expr, FromItem, Name, OrderItem, Path, Query, StatementKind,
+    AppendItem, ColumnItem, Consume, Expr, FromItem, JoinItem, Name, OrderItem, Path, Query,
+    StatementKind,
 };
 use crate::lexer::{Keyword, TokenKind};
 
@@ -37,16 +39,38 @@ impl Target {
     }
 }
 
+/// FROM with what is joined and appended.
+#[derive(Default)]
+struct Sources {
+    from: Option<FromItem>,
+    joins: Vec<JoinItem>,
+    appends: Vec<AppendItem>,
+}
+
 impl Parser<'_> {
     /// The rest of a query whose SELECT has been taken.
     pub(super) fn query(&mut self, start: Span, rule: Into) -> Parsed<Query> {
         let mut query = self.select(start, rule)?;
         while self.at_keyword(Keyword::Union) {
             let union = self.advance().span;
-            self.unsupported(union, "UNION");
-            self.eat_keyword(Keyword::All);
+            if let Some(append) = query.appends.first() {
+                let span = append.name.span;
+                self.error(
+                    span,
+                    "\"APPEND\" is not allowed with \"UNION\"",
+                    "Select into two variables.",
+                );
+            }
+            let last = query.unions.last().map_or(&query, |(_, last)| last);
+            if !last.order.is_empty() {
+                let message = "\"ORDER BY\" stands in front of \"UNION\"";
+                self.error(union, message, "Order the whole behind the last query.");
+            }
+            let all = self.eat_keyword(Keyword::All);
             let next = self.expect_keyword(Keyword::Select)?;
-            self.select(next, Into::Forbidden)?;
+            query
+                .unions
+                .push((all, self.select(next, Into::Forbidden)?));
         }
         query.span = self.span_from(start);
         Ok(query)
@@ -61,14 +85,15 @@ impl Parser<'_> {
         };
         let columns = self.columns();
         let mut into = self.target(rule)?;
-        let from = self.sources()?;
+        let sources = self.sources()?;
         let filter = self.filter();
         let group = self.group()?;
         let mut having = None;
         if self.eat_clause(Keyword::Having) {
             having = Some(self.expression_or_skip(Stop::CLAUSE));
         }
-        let order = self.order(true)?;
+        let order = self.order()?;
+        let (offset, fetch) = self.page(&order, top.is_some())?;
         if self.at_keyword(Keyword::Into) {
             into = self.late_into(rule)?;
         }
@@ -79,21 +104,25 @@ impl Parser<'_> {
             top,
             columns,
             into,
-            from,
+            from: sources.from,
+            joins: sources.joins,
+            appends: sources.appends,
             filter,
             group,
             having,
+            unions: Vec::new(),
             order,
+            offset,
+            fetch,
             span,
         })
     }
 
-    /// `( SELECT … )`, parsed for its mistakes only.
-    pub(super) fn subquery(&mut self) -> Parsed<()> {
+    /// `( SELECT … )`
+    pub(super) fn subquery(&mut self) -> Parsed<Query> {
         self.parenthesised(|parser| {
             let start = parser.expect_keyword(Keyword::Select)?;
-            parser.deeper(|parser| parser.query(start, Into::Forbidden))?;
-            Ok(())
+            parser.deeper(|parser| parser.query(start, Into::Forbidden))
         })
     }
 
@@ -253,13 +282,14 @@ impl Parser<'_> {
         Ok(Target::Refused)
     }
 
-    fn sources(&mut self) -> Parsed<Option<FromItem>> {
+    fn sources(&mut self) -> Parsed<Sources> {
+        let mut sources = Sources::default();
         if !self.eat_clause(Keyword::From) {
-            return Ok(None);
+            return Ok(sources);
         }
-        let from = self.source()?;
-        while self.join()? {}
-        Ok(Some(from))
+        sources.from = Some(self.source()?);
+        while self.join(&mut sources)? {}
+        Ok(sources)
     }
 
     fn source(&mut self) -> Parsed<FromItem> {
@@ -273,14 +303,18 @@ impl Parser<'_> {
             Keyword::Append,
         ];
         let start = self.token().span;
+        let mut query = None;
         let table = if self.kind() == TokenKind::OpenParen {
-            self.unsupported(self.peek(1).span, "query in FROM");
             if self.peek(1).kind == TokenKind::Word(Some(Keyword::Select)) {
-                self.subquery()?;
+                query = Some(Box::new(self.subquery()?));
             } else {
+                self.unsupported(self.peek(1).span, "a join in brackets");
                 self.parenthesised(|parser| {
-                    parser.deeper(Self::source)?;
-                    while parser.join()? {}
+                    let mut inner = Sources {
+                        from: Some(parser.deeper(Self::source)?),
+                        ..Sources::default()
+                    };
+                    while parser.join(&mut inner)? {}
                     Ok(())
                 })?;
             }
@@ -292,35 +326,39 @@ impl Parser<'_> {
             self.dotted_name("the name of a table")?
         };
         let alias = self.alias(CLAUSES)?;
-        Ok(FromItem { table, alias })
+        if query.is_some() && alias.is_none() {
+            let hint = "Write it behind the query: (SELECT …) AS name.";
+            self.error(table.span, "a query in FROM has no name", hint);
+        }
+        Ok(FromItem {
+            table,
+            alias,
+            query,
+        })
     }
 
-    /// One JOIN, APPLY or APPEND: parsed and thrown away. False if none follows.
-    fn join(&mut self) -> Parsed<bool> {
+    /// One JOIN, APPLY or APPEND. False if none follows.
+    fn join(&mut self, sources: &mut Sources) -> Parsed<bool> {
         let start = self.token().span;
         let Some(keyword) = self.keyword() else {
             return Ok(false);
         };
-        match keyword {
+        let kind = match keyword {
             Keyword::Append => {
                 self.advance();
-                self.unsupported(start, "APPEND");
-                if self.at_name() {
-                    self.advance();
-                }
-                self.subquery()?;
-                self.alias(&[])?;
+                sources.appends.push(self.append(start)?);
                 return Ok(true);
             }
-            Keyword::Inner | Keyword::Left | Keyword::Right | Keyword::Full | Keyword::Cross => {
-                self.advance();
-                self.eat_keyword(Keyword::Outer);
-            }
-            Keyword::Outer => {
-                self.advance();
-            }
-            Keyword::Join => {}
+            Keyword::Inner | Keyword::Join | Keyword::Outer => JoinKind::Inner,
+            Keyword::Left => JoinKind::Left,
+            Keyword::Right => JoinKind::Right,
+            Keyword::Full => JoinKind::Full,
+            Keyword::Cross => JoinKind::Cross,
             _ => return Ok(false),
+        };
+        if keyword != Keyword::Join {
+            self.advance();
+            self.eat_keyword(Keyword::Outer);
         }
         if self.at_keyword(Keyword::Apply) {
             self.advance();
@@ -330,13 +368,46 @@ impl Parser<'_> {
             return Ok(true);
         }
         self.expect_keyword(Keyword::Join)?;
-        self.unsupported(self.span_from(start), "JOIN");
-        self.deeper(Self::source)?;
-        if keyword != Keyword::Cross {
+        let from = self.deeper(Self::source)?;
+        let mut on = None;
+        if kind != JoinKind::Cross {
             self.expect_keyword(Keyword::On)?;
-            self.expression_or_skip(Stop::CLAUSE);
+            on = Some(self.expression_or_skip(Stop::CLAUSE));
         }
+        sources.joins.push(JoinItem { kind, from, on });
         Ok(true)
+    }
+
+    /// The rest of `APPEND [array|object] (SELECT …) AS name`.
+    fn append(&mut self, start: Span) -> Parsed<AppendItem> {
+        let mut single = false;
+        if self.kind() != TokenKind::OpenParen {
+            let word = self.slice(self.token().span).to_lowercase();
+            if word != "array" && word != "object" {
+                return Err(self.unexpected("\"array\", \"object\" or a query in brackets"));
+            }
+            single = word == "object";
+            self.advance();
+        }
+        let query = self.subquery()?;
+        let name = match self.alias(&[Keyword::Where, Keyword::Append])? {
+            Some(name) => name,
+            None => {
+                let hint =
+                    "Write the name of the member behind the query: APPEND (SELECT …) AS name.";
+                self.error(start, "\"APPEND\" has no name", hint);
+                let span = start;
+                Name {
+                    text: "Append".into(),
+                    span,
+                }
+            }
+        };
+        Ok(AppendItem {
+            single,
+            query,
+            name,
+        })
     }
 
     fn filter(&mut self) -> Option<Expr> {
@@ -368,7 +439,7 @@ impl Parser<'_> {
         Ok(group)
     }
 
-    fn order(&mut self, may_page: bool) -> Parsed<Vec<OrderItem>> {
+    fn order(&mut self) -> Parsed<Vec<OrderItem>> {
         let mut order = Vec::new();
         if self.slip_of_by() || self.at_keyword(Keyword::Order) {
             self.advance();
@@ -378,21 +449,48 @@ impl Parser<'_> {
                 order.push(self.order_item());
             }
         }
-        let offset = self.token().span;
-        if self.eat_keyword(Keyword::Offset) {
-            if !may_page {
-                self.error(
-                    offset,
-                    "\"OFFSET\" is not allowed here",
-                    "TOP limits the rows.",
-                );
-            } else {
-                self.unsupported(offset, "OFFSET");
-            }
-            self.expression_or_skip(Stop::CLAUSE);
-            self.skip(Stop::STATEMENT);
-        }
         Ok(order)
+    }
+
+    /// `OFFSET n ROWS [FETCH NEXT n ROWS ONLY]`
+    fn page(&mut self, order: &[OrderItem], has_top: bool) -> Parsed<(Option<Expr>, Option<Expr>)> {
+        let start = self.token().span;
+        if !self.eat_keyword(Keyword::Offset) {
+            return Ok((None, None));
+        }
+        let message = match (order.is_empty(), has_top) {
+            (true, _) => Some("\"OFFSET\" stands without \"ORDER BY\""),
+            (_, true) => Some("\"OFFSET\" and \"TOP\" exclude each other"),
+            _ => None,
+        };
+        if let Some(message) = message {
+            let hint = "Write ORDER BY … OFFSET n ROWS FETCH NEXT n ROWS ONLY.";
+            self.error(start, message, hint);
+        }
+        let offset = self.selector_value()?;
+        self.expect_word(&["ROWS", "ROW"])?;
+        let mut fetch = None;
+        if self.at_word(&["FETCH"]) {
+            self.advance();
+            self.expect_word(&["NEXT", "FIRST"])?;
+            fetch = Some(self.selector_value()?);
+            self.expect_word(&["ROWS", "ROW"])?;
+            self.expect_word(&["ONLY"])?;
+        }
+        Ok((Some(offset), fetch))
+    }
+
+    fn at_word(&self, words: &[&str]) -> bool {
+        let text = self.slice(self.token().span);
+        words.iter().any(|word| text.eq_ignore_ascii_case(word))
+    }
+
+    fn expect_word(&mut self, words: &[&str]) -> Parsed<()> {
+        if self.at_word(words) {
+            self.advance();
+            return Ok(());
+        }
+        Err(self.unexpected(&format!("\"{}\"", words[0])))
     }
 
     fn order_item(&mut self) -> OrderItem {
@@ -420,11 +518,27 @@ impl Parser<'_> {
         let strict = self.consume_order()?;
         let columns = self.columns();
         let mut into = self.target(Into::Variable)?;
-        let Some(from) = self.sources()? else {
+        let sources = self.sources()?;
+        let Some(from) = sources.from else {
             return Err(self.unexpected("\"FROM\""));
         };
+        if let Some(join) = sources.joins.first() {
+            self.unsupported(join.from.table.span, "JOIN in CONSUME");
+        }
+        if let Some(append) = sources.appends.first() {
+            self.unsupported(append.name.span, "APPEND in CONSUME");
+        }
+        if let Some(query) = &from.query {
+            self.unsupported(query.span, "a query in FROM of CONSUME");
+        }
         let filter = self.filter();
-        let order = self.order(false)?;
+        let order = self.order()?;
+        let offset = self.token().span;
+        if self.eat_keyword(Keyword::Offset) {
+            let message = "\"OFFSET\" is not allowed here";
+            self.error(offset, message, "TOP limits the rows.");
+            self.skip(Stop::STATEMENT);
+        }
         if self.at_keyword(Keyword::Into) {
             into = self.late_into(Into::Variable)?;
         }

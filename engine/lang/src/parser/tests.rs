@@ -372,23 +372,16 @@ fn refuses_clauses_that_are_not_built() {
         "SELECT a, b = (SELECT c FROM d), COUNT(DISTINCT e), f = ROW_NUMBER() OVER(ORDER BY g) INTO @t FROM (SELECT h FROM i) AS j \
          LEFT OUTER JOIN k AS l ON l.m = j.n APPEND (SELECT o FROM p) AS q CROSS APPLY (SELECT r) s \
          WHERE EXISTS(SELECT t) AND u IN (SELECT v) AND w > ALL (SELECT x) ORDER BY y OFFSET 1 ROWS FETCH NEXT 2 ROWS ONLY PRINT 1",
-        "(select [a b=<error> COUNT(e) f=ROW_NUMBER()] into @t from  as j where (And (And <error> <error>) <error>) order y) (print 1)\
-         \nE_UNSUPPORTED 1:16 subquery is not supported yet\
-         \nE_UNSUPPORTED 1:40 DISTINCT in a function is not supported yet\
+        "(select [a b=(select [c] from d) COUNT((distinct e)) f=ROW_NUMBER()] into @t from (select [h] from i) as j \
+         Left k as l on (Equal l.m j.n) append array q=(select [o] from p) \
+         where (And (And (exists (select [t])) (in u (select [v]))) <error>) order y offset 1 fetch 2) (print 1)\
          \nE_UNSUPPORTED 1:70 OVER is not supported yet\
-         \nE_UNSUPPORTED 1:101 query in FROM is not supported yet\
-         \nE_UNSUPPORTED 1:123 JOIN is not supported yet\
-         \nE_UNSUPPORTED 1:159 APPEND is not supported yet\
          \nE_UNSUPPORTED 1:189 APPLY is not supported yet\
-         \nE_UNSUPPORTED 1:220 EXISTS is not supported yet\
-         \nE_UNSUPPORTED 1:247 subquery is not supported yet\
-         \nE_UNSUPPORTED 1:265 comparison with ALL is not supported yet\
-         \nE_UNSUPPORTED 1:291 OFFSET is not supported yet",
+         \nE_UNSUPPORTED 1:265 comparison with ALL is not supported yet",
     );
     check(
         "SELECT a INTO @x FROM b UNION ALL SELECT c FROM d INSERT T FROM e SELECT f INTO g FROM h",
-        "(select [a] into @x from b) (unsupported) (select [f] from h)\
-         \nE_UNSUPPORTED 1:25 UNION is not supported yet\
+        "(select [a] into @x from b union all (select [c] from d)) (unsupported) (select [f] from h)\
          \nE_UNSUPPORTED 1:60 INSERT … FROM is not supported yet\
          \nE_UNSUPPORTED 1:81 INTO a temporary table is not supported yet",
     );

@@ -82,7 +82,7 @@ impl Plan {
         }
         for op in &program.ops {
             match op {
-                Op::Call { statement, .. } => {
+                Op::Call { statement, .. } | Op::Append { statement, .. } => {
                     lines.push(format!("calls {}", self.shown(self.statement(*statement))));
                 }
                 Op::EmitMessage(statement) | Op::EmitRow(statement) => {
@@ -111,7 +111,7 @@ impl Plan {
         let mut producer = Vec::new();
         for op in &body.ops {
             match op {
-                Op::Call { statement, .. } => {
+                Op::Call { statement, .. } | Op::Append { statement, .. } => {
                     let shown = self.shown(self.statement(*statement));
                     transformer.push(format!("calls {shown}, record by record"));
                 }

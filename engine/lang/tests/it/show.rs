@@ -46,8 +46,43 @@ fn select(query: &query::Select) -> String {
         .as_ref()
         .map(|top| format!("top {} ", expr(top)))
         .unwrap_or_default();
-    let clauses = clauses(query.from.as_ref(), query.filter.as_ref(), &query.order);
-    format!("select {distinct}{top}{}{clauses}", outputs(&query.columns))
+    let from = query.from.as_ref().map(|t| format!(" from {}", from(t)));
+    let mut text = format!(
+        "select {distinct}{top}{}{}",
+        outputs(&query.columns),
+        from.unwrap_or_default()
+    );
+    for join in &query.joins {
+        let on = join.on.as_ref().map(|on| format!(" on {}", expr(on)));
+        let kind = format!("{:?}", join.kind).to_lowercase();
+        let joined = self::from(&join.from);
+        text.push_str(&format!(" {kind} join {joined}{}", on.unwrap_or_default()));
+    }
+    let ordered = clauses(None, query.filter.as_ref(), &[]);
+    text.push_str(&ordered);
+    if !query.group.is_empty() {
+        text.push_str(&format!(" group {}", list(&query.group)));
+    }
+    if let Some(having) = &query.having {
+        text.push_str(&format!(" having {}", expr(having)));
+    }
+    for union in &query.unions {
+        let all = if union.all { " all" } else { "" };
+        text.push_str(&format!(" union{all} ({})", select(&union.query)));
+    }
+    text.push_str(&clauses(None, None, &query.order));
+    if let Some(offset) = &query.offset {
+        text.push_str(&format!(" offset {}", expr(offset)));
+    }
+    text
+}
+
+fn from(from: &query::From) -> String {
+    let table = match &from.query {
+        Some(query) => format!("({})", select(query)),
+        None => from.table.name.to_string(),
+    };
+    format!("{table} as {}", from.alias)
 }
 
 fn outputs(columns: &[query::Output]) -> String {
@@ -61,10 +96,10 @@ fn outputs(columns: &[query::Output]) -> String {
     columns.iter().map(item).collect::<Vec<_>>().join(", ")
 }
 
-fn clauses(from: Option<&query::From>, filter: Option<&Expr>, order: &[query::Order]) -> String {
+fn clauses(table: Option<&query::From>, filter: Option<&Expr>, order: &[query::Order]) -> String {
     let mut text = String::new();
-    if let Some(from) = from {
-        text.push_str(&format!(" from {} as {}", from.table.name, from.alias));
+    if let Some(table) = table {
+        text.push_str(&format!(" from {}", from(table)));
     }
     if let Some(filter) = filter {
         text.push_str(&format!(" where {}", expr(filter)));
@@ -130,6 +165,16 @@ fn expr(e: &Expr) -> String {
             let not = if *negated { "not " } else { "" };
             format!("({} {not}in {})", expr(operand), list(items))
         }
+        Expr::InQuery {
+            operand,
+            query,
+            negated,
+        } => {
+            let not = if *negated { "not " } else { "" };
+            format!("({} {not}in ({}))", expr(operand), select(query))
+        }
+        Expr::Exists(query) => format!("exists ({})", select(query)),
+        Expr::Subquery(query) => format!("({})", select(query)),
         Expr::Case {
             branches,
             otherwise,
