@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::Message;
-use dajet_core::{Claim, Identity, OrderKeys, Receipt, Record, Records, SystemError};
+use dajet_core::{Claim, Identity, OrderKeys, Receipt, Record, Records, Span};
 use dajet_lang::machine::{SinkId, SinkSpec, Variables};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -32,6 +32,14 @@ pub(crate) struct Ticket {
     batch: u64,
     counted: Counted,
     keys: Arc<OrderKeys>,
+    /// What was written on the source claim, in order: some sources tell only at the commit that a record is refused.
+    written: Vec<Written>,
+}
+
+/// A write on the source claim: the statement's place, and for each record the row of the batch that it comes from.
+pub(crate) struct Written {
+    pub(crate) span: Span,
+    pub(crate) origins: Vec<u32>,
 }
 
 struct Counted {
@@ -58,6 +66,13 @@ impl Ticket {
     /// True if the batch holds a claim at this place.
     pub(crate) fn holds(&self, place: &Identity) -> bool {
         self.source.identity() == place || self.targets.iter().any(|c| c.identity() == place)
+    }
+
+    /// Remembers a write, if it went to the source claim.
+    pub(crate) fn wrote(&mut self, place: &Identity, written: Written) {
+        if self.source.identity() == place {
+            self.written.push(written);
+        }
     }
 
     /// The order keys of the rows, by which errors name them.
@@ -135,6 +150,7 @@ impl ReadBatch {
             batch,
             counted,
             keys: Arc::new(keys),
+            written: Vec::new(),
         };
         Self { ticket, records }
     }
@@ -270,7 +286,7 @@ pub(crate) struct Finished {
 
 /// A commit that failed, and what is left of the batch.
 pub(crate) struct CommitFailure {
-    pub(crate) error: SystemError,
+    pub(crate) error: PipelineError,
     pub(crate) rest: Failed,
 }
 
@@ -283,7 +299,7 @@ impl ProducedBatch {
     ///
     /// # Errors
     /// A commit failed: those before it are final, the rest comes back.
-    pub(crate) async fn commit(self) -> Result<Finished, CommitFailure> {
+    pub(crate) async fn commit(self, span: Span) -> Result<Finished, CommitFailure> {
         let Self { ticket, variables } = self;
         // Locals drop in reverse: whatever happens below, the permit leaves last.
         let permit = ticket.permit;
@@ -293,6 +309,7 @@ impl ProducedBatch {
         let mut targets = ticket.targets.into_iter();
         while let Some(target) = targets.next() {
             if let Err(error) = target.commit().await {
+                let error = PipelineError::system(error, span);
                 let rest = Failed {
                     targets: targets.collect(),
                     source: Some(source),
@@ -304,6 +321,12 @@ impl ProducedBatch {
             }
         }
         if let Err(error) = source.commit().await {
+            let error = match error.write.and_then(|write| ticket.written.get(write)) {
+                Some(Written { span, origins }) => {
+                    Output::name(PipelineError::system(error, *span), origins, &ticket.keys)
+                }
+                None => PipelineError::system(error, span),
+            };
             let rest = Failed {
                 targets: Vec::new(),
                 source: None,

@@ -6,7 +6,7 @@ use dajet_core::query::Statement;
 use dajet_core::{Address, Answer, Record, Service, Span};
 use dajet_lang::machine::SinkSpec;
 
-use crate::batch::{Output, Ticket, TransformedBatch};
+use crate::batch::{Output, Ticket, TransformedBatch, Written};
 use crate::error::PipelineError;
 use crate::generation::Generation;
 
@@ -50,7 +50,7 @@ pub(crate) fn needs_turn(
 pub(crate) async fn write(
     generation: &Generation,
     ticket: &mut Ticket,
-    output: &Output,
+    output: Output,
 ) -> Result<(), PipelineError> {
     let SinkSpec::Rows { address, bound, .. } = &*output.spec else {
         return Err(PipelineError::fault("messages were given to a database"));
@@ -63,10 +63,12 @@ pub(crate) async fn write(
         parameters: &output.records,
         span,
     };
-    match execute(generation, ticket, call).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Output::name(error, &output.origins, ticket.keys())),
+    let origins = output.origins;
+    if let Err(error) = execute(generation, ticket, call).await {
+        return Err(Output::name(error, &origins, ticket.keys()));
     }
+    ticket.wrote(service.identity(), Written { span, origins });
+    Ok(())
 }
 
 /// Runs a statement of the body: on a claim of the batch if there is one at its place. A read elsewhere runs outside

@@ -108,7 +108,7 @@ impl Work {
 
     async fn commit(&mut self, batch: ProducedBatch) {
         let id = batch.id();
-        match batch.commit().await {
+        match batch.commit(self.generation.span()).await {
             Ok(mut finished) => {
                 self.due = id + 1;
                 self.generation.commit(id, finished.variables.take());
@@ -119,7 +119,6 @@ impl Work {
                     .committed(&finished.counted);
             }
             Err(CommitFailure { error, rest }) => {
-                let error = PipelineError::system(error, self.generation.span());
                 self.generation.fail(id, error);
                 rest.release().await;
             }

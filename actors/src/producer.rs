@@ -176,11 +176,10 @@ impl Work {
             .receipts
             .extend(self.hand_over(messages.into_list(), &keys).await?.receipts);
         let mut receipts = Vec::new();
-        for output in rows.iter() {
+        for output in rows.into_list() {
+            let records = output.records.len();
             write(&generation, batch.ticket(), output).await?;
-            receipts.push(Receipt {
-                records: output.records.len(),
-            });
+            receipts.push(Receipt { records });
         }
         receipts.extend(self.received(pending).await?);
         Ok(receipts)

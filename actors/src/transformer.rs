@@ -7,7 +7,7 @@ use dajet_core::{Record, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Resume, Step};
 
 use crate::batch::{
-    Opening, Outputs, Part, ReadBatch, Ticket, ToProducer, Transformed, TransformedBatch,
+    Opening, Outputs, Part, ReadBatch, Ticket, ToProducer, Transformed, TransformedBatch, Written,
 };
 use crate::claims::{self, Call};
 use crate::error::PipelineError;
@@ -212,7 +212,7 @@ impl Work {
                 }
                 Step::Done { .. } => return Ok(()),
                 Step::Leave { returned } => return Err(Interrupt::Left(returned)),
-                step => match self.answer(ticket, step).await? {
+                step => match self.answer(ticket, step, gathered.row).await? {
                     Answered::Resume(resume) => self.machine.resume(resume)?,
                     Answered::Bound { resume, statement } => {
                         self.resume_bound(resume, statement)?
@@ -241,8 +241,13 @@ impl Work {
         }
     }
 
-    /// Does what the machine asks for.
-    async fn answer(&self, ticket: &mut Ticket, step: Step) -> Result<Answered, Interrupt> {
+    /// Does what the machine asks for at a row of the batch.
+    async fn answer(
+        &self,
+        ticket: &mut Ticket,
+        step: Step,
+        row: u32,
+    ) -> Result<Answered, Interrupt> {
         let generation = &*self.generation;
         let script = &generation.script;
         let plan = &script.spec.plan;
@@ -277,6 +282,10 @@ impl Work {
                     span,
                 };
                 let answer = claims::execute(generation, ticket, call).await?;
+                if bound.writes() {
+                    let origins = vec![row];
+                    ticket.wrote(service.identity(), Written { span, origins });
+                }
                 Ok(Answered::Resume(Resume::Answer(answer)))
             }
             Step::Run(run) => {
@@ -319,7 +328,7 @@ impl Work {
     ) -> Result<(), Interrupt> {
         let generation = &*self.generation;
         let (messages, rows) = std::mem::take(&mut gathered.outputs).split();
-        for output in rows.iter() {
+        for output in rows.into_list() {
             claims::write(generation, ticket, output).await?;
         }
         // Rows that are written owe no receipt; those that are handed over do.

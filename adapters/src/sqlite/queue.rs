@@ -217,11 +217,16 @@ impl State {
         queued: &[Queued],
         written: &mut Written,
     ) -> Result<(), Trouble> {
-        for write in queued {
+        for (index, write) in queued.iter().enumerate() {
             let rendered = self.rendered(&write.statement)?;
             written.add(&rendered, &write.batch);
-            run::run(connection, &rendered, &write.batch, &self.around.sequences)
-                .map_err(|trouble| Trouble::Failed(trouble.into_error()))?;
+            run::run(connection, &rendered, &write.batch, &self.around.sequences).map_err(
+                |trouble| {
+                    let mut error = trouble.into_error();
+                    error.write = Some(index);
+                    Trouble::Failed(error)
+                },
+            )?;
         }
         Ok(())
     }

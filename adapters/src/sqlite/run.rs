@@ -99,7 +99,7 @@ fn load_sequences(
 }
 
 fn each(connection: &Connection, rendered: &Rendered, batch: &Batch) -> Result<Answer, Trouble> {
-    let attempt = "cannot run a statement";
+    let attempt = &*rendered.attempted;
     let mut statement = connection
         .prepare_cached(&rendered.sql)
         .map_err(|e| classify(attempt, e))?;

@@ -35,6 +35,8 @@ pub struct SystemError {
     pub unknown_name: bool,
     /// Index of the refused record in the call's parameter rows, if it is known.
     pub record: Option<usize>,
+    /// Which of the writes given to the claim is refused, counted from 0, where the system tells only at the commit.
+    pub write: Option<usize>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -49,6 +51,7 @@ impl SystemError {
             hint: None,
             unknown_name: false,
             record: None,
+            write: None,
             source: None,
         }
     }

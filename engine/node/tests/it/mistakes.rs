@@ -234,6 +234,27 @@ fn a_missing_topic_is_reported_within_five_seconds() {
 }
 
 #[test]
+fn a_row_that_the_file_of_the_queue_refuses_at_the_commit_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlite::make(
+        folder.path(),
+        "outbox.db",
+        "CREATE TABLE outbox (id INTEGER PRIMARY KEY, body TEXT);
+         CREATE TABLE archive (id INTEGER PRIMARY KEY, body TEXT CHECK (body <> 'б'));
+         INSERT INTO outbox VALUES (7, 'а'), (8, 'б'), (9, 'в')",
+    );
+    let text = "DECLARE @m object\nUSE 'sqlite://outbox.db'\nCONSUME TOP 5 id, body INTO @m FROM outbox ORDER BY id\n\
+                INSERT archive SELECT id = @m.id, body = @m.body\nEND\n";
+    let run = run_script(folder.path(), text, &[]);
+    run.expect(
+        1,
+        &["cannot insert into table \"archive\"", "at the row id = 8", "script.djs:4"],
+    );
+    let left = sqlite::column(folder.path(), "outbox.db", "SELECT count(*) FROM outbox");
+    assert_eq!(left, ["3"]);
+}
+
+#[test]
 fn a_value_that_the_column_cannot_hold_names_its_row() {
     let folder = tempfile::tempdir().unwrap();
     sqlite::outbox(folder.path(), 0);
