@@ -248,7 +248,11 @@ fn a_row_that_the_file_of_the_queue_refuses_at_the_commit_is_named() {
     let run = run_script(folder.path(), text, &[]);
     run.expect(
         1,
-        &["cannot insert into table \"archive\"", "at the row id = 8", "script.djs:4"],
+        &[
+            "cannot insert into table \"archive\"",
+            "at the row id = 8",
+            "script.djs:4",
+        ],
     );
     let left = sqlite::column(folder.path(), "outbox.db", "SELECT count(*) FROM outbox");
     assert_eq!(left, ["3"]);
