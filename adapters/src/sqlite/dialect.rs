@@ -11,6 +11,7 @@ use dajet_core::{Shape, SystemError, Value};
 
 use super::functions;
 use super::kind::Kind;
+use super::texts::is_computed;
 
 /// Where a parameter of the text comes from and how it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -310,7 +311,7 @@ impl Writer {
             self.push(if index == 0 { " ORDER BY " } else { ", " });
             match &key.expr {
                 Expr::Output(output) => self.push(&(output + 1).to_string()),
-                expr => self.expr(expr)?,
+                expr => self.sorted(expr)?,
             }
             if key.descending {
                 self.push(" DESC");
@@ -516,6 +517,22 @@ impl Writer {
             Binary::NotEqual if is_null(left) || is_null(right) => {
                 return self.wrapped("(", operand, " IS NOT NULL)");
             }
+            Binary::Equal
+            | Binary::NotEqual
+            | Binary::Less
+            | Binary::LessOrEqual
+            | Binary::Greater
+            | Binary::GreaterOrEqual
+                if is_computed(left) || is_computed(right) =>
+            {
+                return self.compared(operator(op), left, right);
+            }
+            Binary::Concat => return self.joined([left, right]),
+            Binary::Add
+            | Binary::Subtract
+            | Binary::Multiply
+            | Binary::Divide
+            | Binary::Remainder => return self.arithmetic(op, left, right),
             _ => {}
         }
         self.push("(");
@@ -572,19 +589,6 @@ impl Writer {
         Ok(())
     }
 
-    fn cast(&mut self, operand: &Expr, data_type: DataType) -> Result<(), SystemError> {
-        match data_type {
-            DataType::Boolean => self.wrapped("(CAST(", operand, " AS INTEGER) <> 0)"),
-            DataType::Integer => self.wrapped("CAST(", operand, " AS INTEGER)"),
-            DataType::Decimal => self.wrapped("CAST(", operand, " AS NUMERIC)"),
-            DataType::Text => self.wrapped("CAST(", operand, " AS TEXT)"),
-            DataType::Binary => self.wrapped("CAST(", operand, " AS BLOB)"),
-            DataType::DateTime => self.wrapped("strftime('%Y-%m-%dT%H:%M:%S', ", operand, ")"),
-            DataType::Uuid => self.expr(operand),
-            DataType::Entity(_) | DataType::Union => Err(unsupported("a CAST to a reference")),
-        }
-    }
-
     fn call(&mut self, function: &Function, arguments: &[Expr]) -> Result<(), SystemError> {
         let name = match function {
             Function::Vector(sequence) => {
@@ -611,17 +615,22 @@ impl Writer {
                 functions::NEW_UUID
             }
             Function::UuidOf => return self.uuid_of(arguments),
+            Function::Substring
+            | Function::Replace
+            | Function::Concat
+            | Function::ConcatWs
+            | Function::Uuid1c => return self.text_function(function, arguments),
+            Function::LTrim
+            | Function::RTrim
+            | Function::Upper
+            | Function::Lower
+            | Function::CharLength
+            | Function::DataLength => return self.of_text(function, arguments),
             Function::Count if arguments.is_empty() => {
                 self.push("count(*)");
                 return Ok(());
             }
             Function::Count => "count",
-            Function::LTrim => "ltrim",
-            Function::RTrim => "rtrim",
-            Function::Upper => functions::UPPER,
-            Function::Lower => functions::LOWER,
-            Function::DataLength => "octet_length",
-            Function::CharLength => functions::CHARACTERS,
             Function::CountDistinct => "count(DISTINCT ",
             Function::Average => "avg",
             Function::StringAgg => "group_concat",
@@ -635,7 +644,33 @@ impl Writer {
             if index > 0 {
                 self.push(", ");
             }
-            self.expr(argument)?;
+            self.sorted(argument)?;
+        }
+        self.push(")");
+        Ok(())
+    }
+
+    /// Functions of one text.
+    fn of_text(&mut self, function: &Function, arguments: &[Expr]) -> Result<(), SystemError> {
+        let name = match function {
+            Function::LTrim => "ltrim",
+            Function::RTrim => "rtrim",
+            Function::Upper => functions::UPPER,
+            Function::Lower => functions::LOWER,
+            Function::DataLength => "octet_length",
+            _ => functions::CHARACTERS,
+        };
+        self.push(name);
+        self.push("(");
+        for argument in arguments {
+            match (function, argument) {
+                (Function::DataLength, Expr::Column { column, .. })
+                    if column.data_type == DataType::Binary =>
+                {
+                    self.expr(argument)?;
+                }
+                _ => self.text_form(argument)?,
+            }
         }
         self.push(")");
         Ok(())
@@ -697,7 +732,7 @@ fn output_kind(output: &Output) -> Kind {
     match &output.expr {
         Expr::Call(Function::NewUuid, _) => Kind::Uuid { blob: false },
         Expr::Call(Function::Now | Function::Utc, _) => Kind::DateTime,
-        Expr::Call(Function::UuidOf, _) => Kind::Uuid { blob: true },
+        Expr::Call(Function::UuidOf | Function::Uuid1c, _) => Kind::Uuid { blob: true },
         Expr::Call(Function::Max | Function::Min, arguments) => match arguments.as_slice() {
             [Expr::Column { column, .. }] if column.parts.len() == 1 => Kind::of_column(column),
             _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
@@ -727,6 +762,6 @@ fn operator(op: Binary) -> &'static str {
     }
 }
 
-fn unsupported(what: &str) -> SystemError {
+pub(super) fn unsupported(what: &str) -> SystemError {
     SystemError::misconfigured("E_UNSUPPORTED", format!("sqlite cannot express {what}"))
 }

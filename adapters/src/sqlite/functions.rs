@@ -9,6 +9,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result};
 use uuid::Uuid;
 
+use super::computing;
 use super::held::Held;
 
 /// Next number of a sequence.
@@ -38,6 +39,7 @@ pub fn register(
     sequences: &Sequences,
     held: &Arc<Mutex<Held>>,
 ) -> Result<()> {
+    computing::register(connection)?;
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     let volatile = FunctionFlags::SQLITE_UTF8;
     connection

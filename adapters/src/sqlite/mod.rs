@@ -9,6 +9,7 @@
 mod address;
 mod catalog;
 mod claim;
+mod computing;
 mod connection;
 mod dialect;
 mod drain;
@@ -21,6 +22,7 @@ mod run;
 mod service;
 mod source;
 mod state;
+mod texts;
 mod values;
 mod worker;
 

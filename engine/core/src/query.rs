@@ -331,6 +331,16 @@ pub enum Function {
     DataLength,
     /// `CHARLENGTH`: characters.
     CharLength,
+    /// `SUBSTRING(text, start[, length])`: positions count characters from 1, a start below 1 shortens the result.
+    Substring,
+    /// `REPLACE(text, find, new)`, literally; an empty `find` changes nothing.
+    Replace,
+    /// `CONCAT(…)`: text forms, NULL is empty.
+    Concat,
+    /// `CONCAT_WS(separator, …)`: text forms, NULL is left out.
+    ConcatWs,
+    /// `UUID1C`: the identity of a reference, or a uuid, in the order in which 1C shows it.
+    Uuid1c,
     /// `COUNT(*)` without argument, `COUNT(x)` with one.
     Count,
     /// `COUNT(DISTINCT x)`

@@ -230,11 +230,7 @@ impl<'a> Binder<'a> {
             program::ExprKind::Binary { text: true, .. } => Some(DataType::Text),
             program::ExprKind::Slot(slot) => data_type(self.variables[*slot].declared),
             program::ExprKind::Cast(_, target) => data_type(target.to),
-            program::ExprKind::Call(function, _) => match function.name {
-                "NOW" | "UTC" => Some(DataType::DateTime),
-                "NEWUUID" | "UUIDOF" => Some(DataType::Uuid),
-                _ => function.text.then_some(DataType::Text),
-            },
+            program::ExprKind::Call(function, _) => function.result(),
             _ => None,
         }
     }

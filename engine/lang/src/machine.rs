@@ -7,6 +7,7 @@ pub(crate) mod heap;
 mod loops;
 pub(crate) mod memory;
 pub(crate) mod operate;
+pub(crate) mod patterns;
 mod run;
 mod sinks;
 mod statements;

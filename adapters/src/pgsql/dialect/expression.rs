@@ -112,25 +112,12 @@ impl Writer {
                 let text = Place::of_type("text");
                 self.infix(left, sign, right, Some(&text), Some(&text))
             }
-            Binary::Concat => {
-                self.push("(");
-                self.text_operand(left)?;
-                self.push(" || ");
-                self.text_operand(right)?;
-                self.push(")");
-                Ok(())
-            }
+            Binary::Concat => self.joined([left, right]),
             Binary::Add
             | Binary::Subtract
             | Binary::Multiply
             | Binary::Divide
-            | Binary::Remainder => {
-                let place = |expr: &Expr| match data_type_of(expr) {
-                    Some(DataType::Integer) => Place::of_type("bigint"),
-                    _ => Place::of_type("numeric"),
-                };
-                self.infix(left, sign, right, Some(&place(left)), Some(&place(right)))
-            }
+            | Binary::Remainder => self.arithmetic(operator, left, right),
         }
     }
 
@@ -319,6 +306,11 @@ impl Writer {
                     self.expression(operand, Some(&place))?;
                 }
             },
+            Function::Substring
+            | Function::Replace
+            | Function::Concat
+            | Function::ConcatWs
+            | Function::Uuid1c => return self.text_function(function, arguments),
             Function::Count if arguments.is_empty() => self.push("COUNT(*)"),
             Function::Count => self.wrapped("COUNT(", argument(arguments)?, None)?,
             Function::CountDistinct => {
@@ -358,33 +350,6 @@ impl Writer {
         Ok(())
     }
 
-    /// An operand as text: the string types of 1C have no functions of their own.
-    fn text_operand(&mut self, operand: &Expr) -> Written {
-        let is_text = match operand {
-            Expr::Column { column, .. } => {
-                let type_name = column.single().map(|part| base_type(&part.type_name));
-                type_name.is_some_and(|name| name == "text" || name == "character varying")
-            }
-            Expr::Binary(Binary::Concat, ..) => true,
-            Expr::Call(
-                Function::LTrim | Function::RTrim | Function::Upper | Function::Lower,
-                _,
-            ) => true,
-            Expr::Parameter { .. } => true,
-            _ => false,
-        };
-        let place = Place::of_type("text");
-        match is_text {
-            true => self.expression(operand, Some(&place)),
-            false => {
-                self.push("CAST(");
-                self.expression(operand, Some(&place))?;
-                self.push(" AS text)");
-                Ok(())
-            }
-        }
-    }
-
     fn cast(&mut self, operand: &Expr, data_type: DataType) -> Written {
         if let Expr::Column { alias, column } = operand {
             if column.data_type == DataType::Union {
@@ -402,6 +367,9 @@ impl Writer {
                 return Ok(());
             }
         }
+        if self.special_cast(operand, data_type)? {
+            return Ok(());
+        }
         let place = Place::of_type(sql_type(data_type));
         self.push("CAST(");
         self.expression(operand, Some(&place))?;
@@ -410,7 +378,7 @@ impl Writer {
     }
 }
 
-fn sign(operator: Binary) -> &'static str {
+pub(super) fn sign(operator: Binary) -> &'static str {
     match operator {
         Binary::And => " AND ",
         Binary::Or => " OR ",
@@ -503,7 +471,7 @@ fn place_of(expr: &Expr) -> Option<Place> {
                     _ => Place::of_part(column, part).inferred(),
                 })
         }
-        Expr::Call(Function::UuidOf, _) => Some(Place {
+        Expr::Call(Function::UuidOf | Function::Uuid1c, _) => Some(Place {
             take: Take::Reference,
             ..Place::of_type("bytea")
         }),

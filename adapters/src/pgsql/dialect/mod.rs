@@ -4,6 +4,7 @@ mod drain;
 mod expression;
 mod insert;
 mod select;
+mod texts;
 
 use std::sync::Arc;
 
@@ -299,7 +300,7 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
             .first()
             .and_then(|output| output.data_type.or_else(|| data_type_of(&output.expr))),
         Expr::Call(function, arguments) => match function {
-            Function::UuidOf | Function::NewUuid => Some(DataType::Uuid),
+            Function::UuidOf | Function::NewUuid | Function::Uuid1c => Some(DataType::Uuid),
             Function::Now | Function::Utc => Some(DataType::DateTime),
             Function::Vector(_)
             | Function::Count
@@ -310,12 +311,28 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
             | Function::LTrim
             | Function::RTrim
             | Function::Upper
-            | Function::Lower => Some(DataType::Text),
+            | Function::Lower
+            | Function::Substring
+            | Function::Replace
+            | Function::Concat
+            | Function::ConcatWs => Some(DataType::Text),
             Function::Max | Function::Min => arguments.first().and_then(data_type_of),
             Function::Average => Some(DataType::Decimal),
             Function::Sum => None,
         },
         Expr::Binary(Binary::Concat, ..) => Some(DataType::Text),
+        Expr::Binary(
+            Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder,
+            left,
+            right,
+        ) => match (data_type_of(left), data_type_of(right)) {
+            (Some(DataType::DateTime), Some(DataType::DateTime)) => Some(DataType::Decimal),
+            (Some(DataType::DateTime), _) => Some(DataType::DateTime),
+            (Some(DataType::Integer), Some(DataType::Integer)) => Some(DataType::Integer),
+            _ => Some(DataType::Decimal),
+        },
+        Expr::Binary(..) => Some(DataType::Boolean),
+        Expr::Unary(Unary::Negate, operand) => data_type_of(operand),
         Expr::Literal(value) => match value {
             dajet_core::Value::Boolean(_) => Some(DataType::Boolean),
             dajet_core::Value::Integer(_) => Some(DataType::Integer),

@@ -17,7 +17,8 @@ async fn probe(root: &std::path::Path, address: &str) -> Result<(), String> {
         from: None,
         filter: None,
         order: Vec::new(),
-    ..Select::default() };
+        ..Select::default()
+    };
     let select = Statement::new(0, Body::Select(query));
     let service = open(root, address).map_err(|e| e.message)?;
     match service.execute(&select, &[Vec::new()]).await {
@@ -103,7 +104,8 @@ async fn a_database_in_memory_is_shared_by_its_name() {
         from: None,
         filter: None,
         order: Vec::new(),
-    ..Select::default() };
+        ..Select::default()
+    };
     let next = Statement::new(0, Body::Select(query));
     let mut claim = one.begin().await.unwrap();
     let first = claim.execute(&next, &[Vec::new()]).await.unwrap();

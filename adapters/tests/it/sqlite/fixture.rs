@@ -169,7 +169,8 @@ pub fn select(table: &Arc<Table>, columns: &[&str], order: &[&str]) -> Arc<State
         from: Some(from(table)),
         filter: None,
         order: orders(table, order),
-    ..Select::default() };
+        ..Select::default()
+    };
     Statement::new(0, Body::Select(select))
 }
 

@@ -56,7 +56,8 @@ async fn sequences_follow_the_order_of_a_query() {
                 descending,
                 ..orders(&from_table, &["body"]).remove(0)
             }],
-        ..Select::default() };
+            ..Select::default()
+        };
         let columns = vec![(column("id"), vector()), (column("body"), Expr::Output(0))];
         let insert = Insert {
             table: Arc::clone(&table),
@@ -96,7 +97,8 @@ async fn functions_know_all_scripts() {
         from: Some(from(&table)),
         filter: None,
         order: Vec::new(),
-    ..Select::default() };
+        ..Select::default()
+    };
     let select = Statement::new(1, Body::Select(query));
     let answer = fixture
         .service

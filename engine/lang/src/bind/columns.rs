@@ -145,8 +145,10 @@ impl Binder<'_> {
                 }
             }
             ExprKind::Call(function, args) => {
-                let wanted = argument_type(function);
-                let args = args.iter().map(|arg| self.expr(arg, wanted)).collect();
+                let args = args.iter().enumerate();
+                let args = args
+                    .map(|(index, arg)| self.expr(arg, argument_type(function, index)))
+                    .collect();
                 query::Expr::Call(function.clone(), args)
             }
             ExprKind::Cast(operand, data_type) => {
@@ -298,14 +300,26 @@ fn result_type(function: &Function) -> Option<DataType> {
         Function::Average => DataType::Decimal,
         Function::StringAgg => DataType::Text,
         Function::Now | Function::Utc => DataType::DateTime,
-        Function::NewUuid | Function::UuidOf => DataType::Uuid,
-        Function::LTrim | Function::RTrim | Function::Upper | Function::Lower => DataType::Text,
+        Function::NewUuid | Function::UuidOf | Function::Uuid1c => DataType::Uuid,
+        Function::LTrim
+        | Function::RTrim
+        | Function::Upper
+        | Function::Lower
+        | Function::Substring
+        | Function::Replace
+        | Function::Concat
+        | Function::ConcatWs => DataType::Text,
         Function::Max | Function::Min | Function::Sum => return None,
     })
 }
 
-fn argument_type(function: &Function) -> Option<DataType> {
+/// The type that a parameter has as argument: where text is wanted it is sent as its text form.
+fn argument_type(function: &Function, index: usize) -> Option<DataType> {
     match function {
+        Function::Substring if index > 0 => Some(DataType::Decimal),
+        Function::Substring | Function::Replace | Function::Concat | Function::ConcatWs => {
+            Some(DataType::Text)
+        }
         Function::LTrim
         | Function::RTrim
         | Function::Upper

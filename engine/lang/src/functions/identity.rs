@@ -1,9 +1,10 @@
 //! Uuids, references and sequences.
 
-use dajet_core::Value;
-use dajet_core::query;
-use uuid::Builder;
+use dajet_core::value::parse_uuid;
+use dajet_core::{Entity, Value, query};
+use uuid::{Builder, Uuid};
 
+use super::strings::position;
 use super::{Function, InDatabase};
 use crate::machine::failure::Failure;
 use crate::machine::heap::{Datum, NULL};
@@ -30,6 +31,38 @@ pub(super) static TABLE: &[Function] = &[
         text: false,
         reference: "The uuid of a reference, in database form.",
     },
+    Function {
+        name: "UUID1C",
+        arguments: "reference | uuid",
+        least: 1,
+        most: 1,
+        runtime: Some(uuid_1c),
+        database: Some(InDatabase::OverColumns(query::Function::Uuid1c)),
+        text: false,
+        reference: "The uuid as 1C shows it. Takes a uuid, its text, a reference, or the 16 bytes of a reference column.",
+    },
+    Function::of_runtime(
+        "UUIDDB",
+        "uuid",
+        (1, 1),
+        uuid_db,
+        "The uuid in database form; the inverse of UUID1C.",
+    ),
+    Function::of_runtime(
+        "ENTITY",
+        "code, uuid",
+        (1, 2),
+        entity,
+        "The reference with a type code and a uuid in database form.",
+    ),
+    Function::of_runtime(
+        "TYPEOF",
+        "value | type",
+        (1, 1),
+        type_of,
+        "The type code of a reference; 2 boolean, 3 decimal, 4 datetime, 5 text, 10 integer, 1 anything else and NULL. Of the \
+         words of types the same numbers, 8 for `entity`.",
+    ),
     Function {
         name: "VECTOR",
         arguments: "'sequence'",
@@ -59,5 +92,110 @@ fn uuid_of(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
             "UUIDOF does not take {}",
             other.type_name()
         ))),
+    }
+}
+
+/// The uuid that an argument says; `None` for NULL.
+fn identity(function: &str, datum: &Datum) -> Result<Option<Uuid>, Failure> {
+    let found = match datum {
+        Datum::Scalar(Value::Null) => return Ok(None),
+        Datum::Scalar(Value::Uuid(uuid)) => Some(*uuid),
+        Datum::Scalar(Value::Entity(entity)) => Some(entity.uuid),
+        Datum::Scalar(Value::Text(text)) => parse_uuid(text.trim()),
+        Datum::Scalar(Value::Binary(bytes)) => Uuid::from_slice_le(bytes).ok(),
+        _ => None,
+    };
+    let wrong = || match datum {
+        Datum::Scalar(Value::Text(text)) => {
+            let shown: String = text.chars().take(40).collect();
+            Failure::of_type(format!("{function}: the text \"{shown}\" is no uuid"))
+        }
+        Datum::Scalar(Value::Binary(bytes)) => Failure::of_type(format!(
+            "{function}: a uuid has 16 bytes, not {}",
+            bytes.len()
+        )),
+        other => Failure::of_type(format!("{function} does not take {}", other.type_name())),
+    };
+    found.map(Some).ok_or_else(wrong)
+}
+
+/// The byte of the database form that stands at each place of the form of 1C.
+const PLACES_1C: [usize; 16] = [12, 13, 14, 15, 10, 11, 8, 9, 3, 2, 1, 0, 5, 4, 7, 6];
+
+fn uuid_1c(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    let Some(uuid) = identity("UUID1C", &args[0])? else {
+        return Ok(NULL);
+    };
+    let bytes = PLACES_1C.map(|place| uuid.as_bytes()[place]);
+    Ok(Datum::Scalar(Value::Uuid(Uuid::from_bytes(bytes))))
+}
+
+fn uuid_db(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    let Some(uuid) = identity("UUIDDB", &args[0])? else {
+        return Ok(NULL);
+    };
+    let mut bytes = [0; 16];
+    for (byte, place) in uuid.as_bytes().iter().zip(PLACES_1C) {
+        bytes[place] = *byte;
+    }
+    Ok(Datum::Scalar(Value::Uuid(Uuid::from_bytes(bytes))))
+}
+
+/// Names of metadata objects mean nothing without the metadata.
+pub(crate) const NEEDS_METADATA: &str =
+    "names of metadata objects are not known: metadata is not supported yet";
+
+fn entity(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    let [code, uuid] = args else {
+        return Err(Failure::new("E_UNSUPPORTED", NEEDS_METADATA));
+    };
+    if matches!(code, Datum::Scalar(Value::Text(_))) {
+        return Err(Failure::new("E_UNSUPPORTED", NEEDS_METADATA));
+    }
+    let Some(uuid) = identity("ENTITY", uuid)? else {
+        return Ok(NULL);
+    };
+    if code.is_null() {
+        return Ok(NULL);
+    }
+    let number = position(code)?;
+    let code = i32::try_from(number).ok().filter(|code| *code >= 0);
+    let code = code.ok_or_else(|| Failure::new("E_RANGE", format!("{number} is no type code")))?;
+    Ok(Datum::Scalar(Value::Entity(Entity { code, uuid })))
+}
+
+fn type_of(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    let code = match &args[0] {
+        Datum::Scalar(Value::Entity(entity)) => i64::from(entity.code),
+        other => type_code(other.type_name()),
+    };
+    Ok(Datum::Scalar(Value::Integer(code)))
+}
+
+/// What TYPEOF says of the word of a type.
+pub(crate) fn type_code(word: &str) -> i64 {
+    match word {
+        "boolean" => 2,
+        "number" | "decimal" => 3,
+        "datetime" => 4,
+        "string" => 5,
+        "entity" => 8,
+        "integer" => 10,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_between_both_forms_of_a_uuid() {
+        let database = parse_uuid("643c479d-cacf-4048-11f0-2426af738206").unwrap();
+        let shown = PLACES_1C.map(|place| database.as_bytes()[place]);
+        assert_eq!(
+            Uuid::from_bytes(shown).to_string(),
+            "af738206-2426-11f0-9d47-3c64cfca4840"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use dajet_core::query;
 
-use super::{Function, InDatabase};
+use super::{Function, InDatabase, MANY};
 use crate::machine::failure::Failure;
 use crate::machine::heap::{Datum, NULL};
 use crate::machine::memory::Memory;
@@ -66,7 +66,7 @@ pub(super) static TABLE: &[Function] = &[
         name: "COALESCE",
         arguments: "value, …",
         least: 1,
-        most: usize::MAX,
+        most: MANY,
         runtime: Some(coalesce),
         database: Some(InDatabase::Coalesce),
         text: false,

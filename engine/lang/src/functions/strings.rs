@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 use dajet_core::{Value, query};
 
-use super::{Evaluator, Function, InDatabase};
+use super::{Evaluator, Function, InDatabase, MANY};
 use crate::machine::failure::Failure;
 use crate::machine::heap::{Datum, NULL};
 use crate::machine::memory::Memory;
@@ -80,7 +80,7 @@ pub(super) static TABLE: &[Function] = &[
         least: 2,
         most: 3,
         runtime: Some(substring),
-        database: None,
+        database: Some(InDatabase::OverColumns(query::Function::Substring)),
         text: true,
         reference: "A part of a text. Positions count from 1; a start below 1 shortens the result. Without a length: the \
                     rest.",
@@ -101,7 +101,7 @@ pub(super) static TABLE: &[Function] = &[
         least: 3,
         most: 3,
         runtime: Some(replace),
-        database: None,
+        database: Some(InDatabase::OverColumns(query::Function::Replace)),
         text: true,
         reference: "The text with every occurrence replaced, literally.",
     },
@@ -109,11 +109,21 @@ pub(super) static TABLE: &[Function] = &[
         name: "CONCAT",
         arguments: "value, …",
         least: 1,
-        most: usize::MAX,
+        most: MANY,
         runtime: Some(concat),
-        database: None,
+        database: Some(InDatabase::OverColumns(query::Function::Concat)),
         text: true,
         reference: "The text forms in one text; NULL counts as empty.",
+    },
+    Function {
+        name: "CONCAT_WS",
+        arguments: "separator, value, …",
+        least: 2,
+        most: MANY,
+        runtime: Some(concat_ws),
+        database: Some(InDatabase::OverColumns(query::Function::ConcatWs)),
+        text: true,
+        reference: "The text forms in one text with the separator between them; NULL is left out. NULL as separator gives NULL.",
     },
 ];
 
@@ -162,7 +172,7 @@ fn integer(value: usize) -> Datum {
 }
 
 /// A position or length; fractions are cut.
-fn position(value: &Datum) -> Result<i64, Failure> {
+pub(super) fn position(value: &Datum) -> Result<i64, Failure> {
     match value {
         Datum::Scalar(Value::Integer(value)) => Ok(*value),
         Datum::Scalar(Value::Decimal(value)) => value
@@ -232,4 +242,19 @@ fn concat(memory: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
         joined.push_str(&text_of(&memory.heap, arg)?);
     }
     Ok(Datum::Scalar(Value::Text(ByteString::from(joined))))
+}
+
+fn concat_ws(memory: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    let [separator, values @ ..] = args else {
+        return Ok(NULL);
+    };
+    if separator.is_null() {
+        return Ok(NULL);
+    }
+    let separator = text_of(&memory.heap, separator)?;
+    let mut forms = Vec::with_capacity(values.len());
+    for value in values.iter().filter(|value| !value.is_null()) {
+        forms.push(text_of(&memory.heap, value)?);
+    }
+    Ok(Datum::text(forms.join(&separator)))
 }

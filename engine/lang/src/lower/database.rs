@@ -294,6 +294,14 @@ impl Lowering {
                     nothing
                 }
             },
+            Some(InDatabase::PerRow(_)) if !args.is_empty() => {
+                let message = format!(
+                    "function {} over a column is not supported yet",
+                    function.name
+                );
+                self.error("E_UNSUPPORTED", name.span, message);
+                nothing
+            }
             Some(
                 InDatabase::OverColumns(call)
                 | InDatabase::PerRow(call)

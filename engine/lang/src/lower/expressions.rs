@@ -6,6 +6,7 @@ use dajet_core::{Diagnostic, Value};
 
 use super::Lowering;
 use crate::ast::{self, BinaryOp, Name, Path, TypeName, UnaryOp};
+use crate::functions::identity::{NEEDS_METADATA, type_code};
 use crate::functions::{self, Found, Function};
 use crate::program::{CastTarget, Expr, ExprKind, PathStep, Type};
 
@@ -183,10 +184,16 @@ impl Lowering {
     }
 
     fn runtime_call(&mut self, name: &Name, args: &[ast::Expr], star: bool) -> ExprKind {
+        let nothing = ExprKind::Constant(Value::Null);
         let function = self.function(name, if star { 0 } else { args.len() });
+        if function.is_some_and(|function| function.name == "TYPEOF")
+            && let Some(code) = args.first().and_then(code_of_word)
+        {
+            return ExprKind::Constant(Value::Integer(code));
+        }
         let args: Box<[Expr]> = args.iter().map(|arg| self.expr(arg)).collect();
         let Some(function) = function else {
-            return ExprKind::Constant(Value::Null);
+            return nothing;
         };
         if function.runtime.is_none() {
             let message = format!(
@@ -195,12 +202,54 @@ impl Lowering {
             );
             let hint = "Use it inside SELECT … FROM or INSERT.";
             self.hinted("E_BIND", name.span, message, hint);
-            return ExprKind::Constant(Value::Null);
+            return nothing;
         }
         if matches!(function.name, "NOW" | "UTC") {
             self.builder().uses_clock = true;
         }
+        self.check_arguments(function, &args);
+        if function.mutates() {
+            self.note_change(&args[0]);
+        }
         ExprKind::Call(function, args)
+    }
+
+    /// What can be said of the arguments before the script runs.
+    fn check_arguments(&mut self, function: &Function, args: &[Expr]) {
+        match (function.name, args) {
+            ("REGEXP" | "REGEXP_REPLACE", [_, pattern, ..]) => {
+                if let ExprKind::Constant(Value::Text(text)) = &pattern.kind
+                    && let Err(failure) = crate::machine::patterns::compile(text, false)
+                {
+                    self.error(failure.code, pattern.span, failure.message);
+                }
+            }
+            ("ENTITY", [name]) => self.error("E_UNSUPPORTED", name.span, NEEDS_METADATA),
+            ("ENTITY", [first, _]) | ("TYPEOF", [first])
+                if self.static_type(first) == Some(Type::String) =>
+            {
+                self.error("E_UNSUPPORTED", first.span, NEEDS_METADATA);
+            }
+            _ => {}
+        }
+    }
+
+    /// A function changes what its argument holds.
+    fn note_change(&mut self, changed: &Expr) {
+        let slot = match &changed.kind {
+            ExprKind::Slot(slot) | ExprKind::Member { slot, .. } | ExprKind::Path { slot, .. } => {
+                *slot
+            }
+            _ => {
+                self.builder().mutates = true;
+                return;
+            }
+        };
+        let builder = self.builder();
+        builder.set(slot);
+        if builder.record != Some(slot) {
+            builder.mutates = true;
+        }
     }
 
     /// A path that begins with a variable.
@@ -258,6 +307,18 @@ impl Lowering {
             },
         };
         steps.iter().map(lower).collect()
+    }
+}
+
+/// `TYPEOF(entity)`: the argument is the word of a type.
+fn code_of_word(arg: &ast::Expr) -> Option<i64> {
+    const WORDS: [&str; 12] = [
+        "boolean", "number", "integer", "decimal", "datetime", "string", "binary", "uuid",
+        "entity", "union", "object", "array",
+    ];
+    match &arg.kind {
+        ast::ExprKind::Column(name) if WORDS.contains(&&*name.text) => Some(type_code(&name.text)),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use super::convert;
 use super::failure::{Failure, Outcome};
 use super::heap::{Datum, Handle, Heap, NULL, Node};
 use super::operate;
+use super::patterns::Patterns;
 use crate::ast::{BinaryOp, UnaryOp};
 use crate::program::{Expr, ExprKind, PathStep, Slot};
 
@@ -23,6 +24,12 @@ pub(crate) struct Memory {
     pub clock: Option<Clock>,
     /// State of the generator behind NEWUUID.
     pub random: u64,
+    /// Length of the heap when the record began: what lies behind is forgotten at its end.
+    pub base: usize,
+    /// True if something outside of the record holds what the record made, or handles have moved.
+    pub escaped: bool,
+    /// Regular expressions in use.
+    pub patterns: Patterns,
 }
 
 impl Memory {
@@ -434,6 +441,15 @@ impl Memory {
                 owner.type_name()
             ))),
         })
+    }
+
+    /// Something is put into the object or array `owner`: if that is older than the record, it keeps what the record made.
+    pub(crate) fn note_store(&mut self, owner: Handle, datum: &Datum) {
+        let young = match datum {
+            Datum::Object(handle) | Datum::Array(handle) => *handle as usize >= self.base,
+            Datum::Scalar(_) => false,
+        };
+        self.escaped |= young && (owner as usize) < self.base;
     }
 
     /// The next number of the generator (SplitMix64).

@@ -13,6 +13,7 @@ use super::heap::{Datum, Heap, NULL};
 use super::loops::over_null;
 use super::memory::Memory;
 use super::operate;
+use super::patterns::Patterns;
 use super::sinks::Sinks;
 use super::variables::Variables;
 use super::{Ended, MachineSpec, Resume, Run, Step};
@@ -66,10 +67,6 @@ pub(super) struct State {
     pub(super) counter: Counter,
     pub(super) pending: Pending,
     shape: Arc<Shape>,
-    /// Length of the heap when the record began: what lies behind is forgotten at its end.
-    base: usize,
-    /// True if something outside of the record holds what the record made, or handles have moved.
-    escaped: bool,
     collect_at: usize,
     /// True if something was emitted outside of a source and is not yet delivered.
     pub(super) undelivered: bool,
@@ -97,14 +94,15 @@ impl State {
                 sites: vec![None; plan.sites],
                 clock: None,
                 random: spec.seed,
+                base,
+                escaped: false,
+                patterns: Patterns::default(),
             },
             addresses,
             iterators: (0..plan.iterators).map(|_| (Vec::new(), 0)).collect(),
             counter: 0,
             pending: Pending::Start,
             shape: Arc::default(),
-            base,
-            escaped: false,
             collect_at: base + COLLECT_LEAST,
             undelivered: false,
             parameters: spec.parameters,
@@ -218,12 +216,12 @@ impl State {
         self.iterators
             .iter_mut()
             .for_each(|iterator| *iterator = (Vec::new(), 0));
-        if self.escaped {
+        if self.memory.escaped {
             self.collect();
-            self.base = self.memory.heap.len();
-            self.escaped = false;
+            self.memory.base = self.memory.heap.len();
+            self.memory.escaped = false;
         } else {
-            self.memory.heap.truncate(self.base);
+            self.memory.heap.truncate(self.memory.base);
         }
     }
 
@@ -237,8 +235,8 @@ impl State {
         let heap: Heap = self.memory.heap.copy_reachable(roots);
         self.memory.heap = heap;
         self.collect_at = COLLECT_LEAST.max(self.memory.heap.len()) * 2;
-        self.base = 0;
-        self.escaped = true;
+        self.memory.base = 0;
+        self.memory.escaped = true;
     }
 
     fn run(&mut self, plan: &Plan, program: &Program) -> Outcome<Step> {
@@ -415,9 +413,9 @@ impl State {
     pub(super) fn assign(&mut self, program: &Program, slot: Slot, datum: Datum) {
         if let Datum::Object(handle) | Datum::Array(handle) = datum
             && !program.is_local[slot]
-            && handle as usize >= self.base
+            && handle as usize >= self.memory.base
         {
-            self.escaped = true;
+            self.memory.escaped = true;
         }
         self.memory.slots[slot] = datum;
     }
@@ -433,13 +431,13 @@ impl State {
         let datum = self.memory.evaluate(value)?;
         let made = self.memory.slots[slot].is_null() && !program.is_local[slot];
         let young = match datum {
-            Datum::Object(handle) | Datum::Array(handle) => handle as usize >= self.base,
+            Datum::Object(handle) | Datum::Array(handle) => handle as usize >= self.memory.base,
             Datum::Scalar(_) => false,
         };
         let owner = self.memory.write_path(slot, steps, datum)?;
         let owner = owner.map_err(|failure| failure.at(span))?;
-        let old = owner.is_some_and(|owner| (owner as usize) < self.base);
-        self.escaped |= made || (young && old);
+        let old = owner.is_some_and(|owner| (owner as usize) < self.memory.base);
+        self.memory.escaped |= made || (young && old);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use dajet_core::{Address, BrokerSpec, Record};
 
 use super::heap::{Datum, Heap};
 use super::memory::Memory;
+use super::patterns::Patterns;
 use super::sinks::resolve;
 use super::{Clock, ScriptError};
 use crate::plan::{BrokerPlan, Plan, SourceStart};
@@ -54,6 +55,9 @@ impl Variables {
             sites: vec![None; plan.sites],
             clock,
             random,
+            base: 0,
+            escaped: false,
+            patterns: Patterns::default(),
         }
     }
 }
