@@ -32,9 +32,33 @@ pub fn compile(text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
     let (script, mut diagnostics) = parser::parse(text);
     let (plan, found) = lower::lower(text, &script);
     diagnostics.extend(found);
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+    let diagnostics = parser::in_order(diagnostics);
     let failed = diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     (plan.filter(|_| !failed), diagnostics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_behind_many_warnings_is_reported() {
+        let text = "IF true THEN END\n".repeat(300) + "SET @нет = 1\nPRINT )";
+        let (plan, diagnostics) = compile(&text);
+        assert!(plan.is_none());
+        let codes: Vec<_> = diagnostics.iter().map(|d| d.code).collect();
+        assert!(
+            codes.contains(&"E_BIND") && codes.contains(&"E_PARSE"),
+            "{codes:?}"
+        );
+    }
+
+    #[test]
+    fn no_text_gives_more_than_a_hundred_diagnostics() {
+        let (plan, diagnostics) = compile(&"SET @нет = 1\n".repeat(3000));
+        assert!(plan.is_none());
+        assert_eq!(diagnostics.len(), 100);
+    }
 }

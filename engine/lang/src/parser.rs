@@ -51,9 +51,15 @@ pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
     }
     let mut diagnostics = lexed.diagnostics;
     diagnostics.append(&mut outcome.diagnostics);
-    diagnostics.sort_by_key(|d| d.span.start);
+    (script, in_order(diagnostics))
+}
+
+/// Puts diagnostics into the order of the text; of more than 100, errors stay before warnings.
+pub(crate) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|d| (std::cmp::Reverse(d.severity), d.span.start));
     diagnostics.truncate(DIAGNOSTICS_MAX);
-    (script, diagnostics)
+    diagnostics.sort_by_key(|d| d.span.start);
+    diagnostics
 }
 
 /// Which blocks take an `END`.
@@ -133,7 +139,9 @@ impl<'t> Parser<'t> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if self.diagnostics.len() < DIAGNOSTICS_MAX {
+        // Warnings never take the place of an error.
+        let alike = |known: &&Diagnostic| known.severity == diagnostic.severity;
+        if self.diagnostics.iter().filter(alike).count() < DIAGNOSTICS_MAX {
             self.diagnostics.push(diagnostic);
         }
     }
