@@ -1,5 +1,7 @@
 //! The second stage: runs the body for each record, does the asking for it, and gathers what it emits.
 
+mod joined;
+
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -40,12 +42,13 @@ impl Transformer {
             environment: spec.environment.clone(),
             seed: generation.script.seeds.next(),
         });
+        let joins = spec.plan.joins_look_ups(generation.pipeline);
         let clock = script::now();
         let work = Work {
             generation,
             next,
             machine,
-
+            joins,
             clock,
         };
         Self {
@@ -80,6 +83,8 @@ struct Work {
     generation: Arc<Generation>,
     next: Next<ToProducer>,
     machine: Machine,
+    /// True if the look-ups of the records are answered together.
+    joins: bool,
     clock: Clock,
 }
 
@@ -89,6 +94,8 @@ enum Interrupt {
     /// A first bind that the author must repair.
     FailedForGood(PipelineError),
     Left(Option<Value>),
+    /// A stop has ended a SLEEP: what follows it is not run.
+    Stopped,
 }
 
 impl<E: Into<PipelineError>> From<E> for Interrupt {
@@ -102,7 +109,7 @@ impl Interrupt {
         match self {
             Self::Failed(error) => Self::Failed(error.at_row(name)),
             Self::FailedForGood(error) => Self::FailedForGood(error.at_row(name)),
-            Self::Left(returned) => Self::Left(returned),
+            other => other,
         }
     }
 }
@@ -135,6 +142,7 @@ impl Work {
             Err(Interrupt::Failed(error)) => generation.fail(id, error),
             Err(Interrupt::FailedForGood(error)) => generation.fail_for_good(id, error),
             Err(Interrupt::Left(returned)) => generation.leave(id, returned),
+            Err(Interrupt::Stopped) => generation.kill(id),
         }
         batch.fail().release().await;
     }
@@ -168,7 +176,15 @@ impl Work {
         };
         self.clock = script::now();
         self.machine.begin_batch(&records.shape);
-        for (row, record) in (0..).zip(records.rows) {
+        let rows = match self.joins {
+            true => {
+                self.run_joined(batch.ticket(), records.rows, &mut gathered)
+                    .await?;
+                Vec::new()
+            }
+            false => records.rows,
+        };
+        for (row, record) in (0..).zip(rows) {
             if row % CHUNK == CHUNK - 1 {
                 tokio::task::yield_now().await;
                 if plan.uses_clock {
@@ -306,6 +322,9 @@ impl Work {
             }
             Step::Sleep(pause) => {
                 generation.pause(pause).await;
+                if generation.stop.is_cancelled() {
+                    return Err(Interrupt::Stopped);
+                }
                 Ok(Answered::Resume(Resume::Continue))
             }
             Step::Yield => {
@@ -314,7 +333,7 @@ impl Work {
             }
             // Sinks of a body are flushed at the end of the batch.
             Step::Flush => Ok(Answered::Resume(Resume::Continue)),
-            Step::Emit(..) | Step::Leave { .. } | Step::Done { .. } => {
+            Step::Emit(..) | Step::Hold | Step::Leave { .. } | Step::Done { .. } => {
                 Err(PipelineError::fault("a step was answered twice").into())
             }
         }
