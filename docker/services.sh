@@ -220,13 +220,16 @@ start_kafka() {
     local state=$dir/kafka libs=$dir/libs/$kafka_version
     [[ -d $libs ]] || fetch_kafka
     mkdir -p "$state"
+    # Who reaches the broker through a proxy must be told the proxy's port: the listener PROXIED is kafka_port + 2, what it
+    # advertises is kafka_port + 3.
     # A killed broker is taken back only when its old session has expired: with the default that is 9 s of each restart.
     cat >"$state/server.properties" <<END
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:$kafka_controller_port
-listeners=PLAINTEXT://127.0.0.1:$kafka_port,CONTROLLER://127.0.0.1:$kafka_controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$kafka_port
+listeners=PLAINTEXT://127.0.0.1:$kafka_port,PROXIED://127.0.0.1:$((kafka_port + 2)),CONTROLLER://127.0.0.1:$kafka_controller_port
+advertised.listeners=PLAINTEXT://127.0.0.1:$kafka_port,PROXIED://127.0.0.1:$((kafka_port + 3))
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$state/data
@@ -234,6 +237,7 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=1
