@@ -4,6 +4,7 @@
 
 mod mapping;
 
+pub mod amqp;
 pub mod kafka;
 pub mod pgsql;
 pub mod registry;

@@ -2,9 +2,14 @@
 
 use dajet_core::Connectors;
 
-use crate::{kafka, pgsql, sqlite};
+use crate::{amqp, kafka, pgsql, sqlite};
 
 /// The connectors of a node.
 pub fn connectors() -> Connectors {
-    Connectors::new([pgsql::CONNECTOR, sqlite::CONNECTOR, kafka::CONNECTOR])
+    Connectors::new([
+        pgsql::CONNECTOR,
+        sqlite::CONNECTOR,
+        kafka::CONNECTOR,
+        amqp::CONNECTOR,
+    ])
 }

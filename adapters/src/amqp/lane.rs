@@ -74,10 +74,6 @@ impl Lane {
         &self.parts().channel
     }
 
-    pub(super) fn consumer(&self) -> Consumer {
-        self.parts().consumer.clone()
-    }
-
     /// True if nothing more may be read.
     pub(super) fn is_ended(&self) -> bool {
         self.state.lock().given_back.is_some() || self.link().is_dead()

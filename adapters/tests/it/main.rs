@@ -1,5 +1,6 @@
 //! The adapters against real servers; addresses come from the environment.
 
+mod amqp;
 mod kafka;
 mod pgsql;
 mod sqlite;

@@ -1,0 +1,6 @@
+//! RabbitMQ against a real broker.
+
+mod broker;
+mod faults;
+mod sink;
+mod source;

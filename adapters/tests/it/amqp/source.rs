@@ -1,0 +1,513 @@
+//! What the source promises.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dajet_adapters::amqp::open_source;
+use dajet_core::{
+    Address, BrokerSpec, Claim, Environment, ErrorClass, Limit, Read, Records, Source, SystemError,
+    Value,
+};
+use lapin::types::{AMQPValue, DecimalValue, FieldTable};
+use lapin::{BasicProperties, ExchangeKind};
+
+use super::broker::{Broker, KINDS, address, unique};
+
+pub const USUAL: Limit = Limit {
+    bytes: 16 << 20,
+    wait_for_locked: false,
+};
+const DECIDING: Limit = Limit {
+    bytes: 16 << 20,
+    wait_for_locked: true,
+};
+
+pub fn source_at(
+    address: &str,
+    queue: &str,
+    permits: usize,
+    options: &[(&str, Value)],
+) -> Box<dyn Source> {
+    let mut all = vec![(Arc::from("QueueName"), Value::text(queue))];
+    all.extend(
+        options
+            .iter()
+            .map(|(name, value)| (Arc::from(*name), value.clone())),
+    );
+    let spec = BrokerSpec {
+        address: Address::new(address),
+        options: all,
+        permits,
+    };
+    open_source(&spec, &Environment::default()).expect("the options are valid")
+}
+
+fn source(queue: &str, permits: usize, options: &[(&str, Value)]) -> Box<dyn Source> {
+    source_at(&address(), queue, permits, options)
+}
+
+/// Records and the right to acknowledge them.
+pub type Batch = (Records, Box<dyn Claim>);
+
+/// Reads until there is a batch.
+pub async fn batch(source: &mut dyn Source) -> Batch {
+    let begun = Instant::now();
+    loop {
+        match source.read(USUAL, &[]).await.expect("it is read") {
+            Read::Batch { records, claim, .. } => return (records, claim),
+            Read::Empty { .. } => {
+                assert!(begun.elapsed() < Duration::from_secs(30), "nothing comes")
+            }
+        }
+    }
+}
+
+/// Reads until the broker says something bad.
+pub async fn failure(source: &mut dyn Source) -> SystemError {
+    let begun = Instant::now();
+    loop {
+        match source.read(USUAL, &[]).await {
+            Err(error) => return error,
+            Ok(Read::Batch { .. }) => panic!("there is a batch"),
+            Ok(Read::Empty { .. }) => assert!(begun.elapsed() < Duration::from_secs(60)),
+        }
+    }
+}
+
+async fn is_idle(source: &mut dyn Source) -> bool {
+    match source.read(DECIDING, &[]).await.expect("it is read") {
+        Read::Empty { complete } => complete,
+        Read::Batch { .. } => panic!("there is a batch"),
+    }
+}
+
+pub fn bodies(records: &Records) -> Vec<String> {
+    let column = records.shape.index("Body").expect("it is a member");
+    records
+        .rows
+        .iter()
+        .map(|row| row[column].to_string())
+        .collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+fn of_ten(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
+    let mut options = vec![
+        ("BatchSize", Value::Integer(10)),
+        ("BatchTimeout", Value::text("2s")),
+    ];
+    options.extend_from_slice(more);
+    options
+}
+
+#[tokio::test]
+async fn reads_10000_messages_in_order() {
+    const MESSAGES: usize = 10_000;
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let queue = broker.queue("drain", kind, &[]).await;
+        broker.fill(&queue, numbers(0..MESSAGES)).await;
+        let mut source = source(&queue, 2, &[]);
+        let mut seen = Vec::new();
+        let mut before: Option<Box<dyn Claim>> = None;
+        while seen.len() < MESSAGES {
+            let (records, claim) = batch(&mut *source).await;
+            assert!(records.rows.len() <= 1000);
+            seen.extend(bodies(&records));
+            if let Some(before) = before.replace(claim) {
+                before.commit().await.expect("it is acknowledged");
+            }
+        }
+        assert!(!is_idle(&mut *source).await, "a batch is open");
+        before
+            .expect("there is a last one")
+            .commit()
+            .await
+            .expect("it is acknowledged");
+        assert_eq!(seen, numbers(0..MESSAGES));
+        assert!(is_idle(&mut *source).await);
+        drop(source);
+        assert_eq!(broker.counts(&queue).await.0, 0);
+    }
+}
+
+#[tokio::test]
+async fn makes_members_of_properties_and_headers() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("members", "classic", &[]).await;
+    let mut headers = FieldTable::default();
+    let fields = [
+        ("а", AMQPValue::LongString("текст".into())),
+        ("б", AMQPValue::LongString("2024-02-29T10:00:00".into())),
+        ("в", AMQPValue::LongUInt(7)),
+        (
+            "г",
+            AMQPValue::DecimalValue(DecimalValue {
+                scale: 2,
+                value: 150,
+            }),
+        ),
+        ("д", AMQPValue::Void),
+        (
+            "CC",
+            AMQPValue::FieldArray(vec![AMQPValue::LongString("x".into())].into()),
+        ),
+    ];
+    for (name, value) in fields {
+        headers.insert(name.into(), value);
+    }
+    let properties = BasicProperties::default()
+        .with_app_id("приложение".into())
+        .with_message_id("м1".into())
+        .with_type("вид".into())
+        .with_reply_to("ответ".into())
+        .with_correlation_id("связь".into())
+        .with_timestamp(1_704_067_201)
+        .with_headers(headers);
+    broker
+        .send(&queue, "тело 😀".as_bytes(), properties)
+        .await
+        .await
+        .expect("it is taken");
+    broker
+        .send(&queue, &[0xff, 0], BasicProperties::default())
+        .await
+        .await
+        .expect("it is taken");
+    let mut source = source(
+        &queue,
+        1,
+        &[
+            ("BatchSize", Value::Integer(2)),
+            ("BatchTimeout", Value::text("2s")),
+        ],
+    );
+    let (records, claim) = batch(&mut *source).await;
+    let member = |row: usize, name: &str| {
+        records.rows[row][records.shape.index(name).expect("it is a member")].to_string()
+    };
+    let expected = [
+        ("AppId", "приложение", "null"),
+        ("MessageId", "м1", "null"),
+        ("Type", "вид", "null"),
+        ("ReplyTo", "ответ", "null"),
+        ("CorrelationId", "связь", "null"),
+        ("Body", "тело 😀", "0xff00"),
+        ("ContentType", "application/json", "application/json"),
+        ("ContentEncoding", "UTF-8", "UTF-8"),
+        ("Timestamp", "2024-01-01 00:00:01", "null"),
+        ("Exchange", "", ""),
+        ("RoutingKey", &queue, &queue),
+        ("Redelivered", "false", "false"),
+        ("DeliveryTag", "1", "2"),
+        (
+            "Headers",
+            "{\"а\":\"текст\",\"б\":\"2024-02-29T10:00:00\",\"в\":7,\"г\":1.50,\"д\":null}",
+            "null",
+        ),
+    ];
+    assert_eq!(records.shape.names.len(), expected.len());
+    for (name, first, second) in expected {
+        assert_eq!(
+            (member(0, name).as_str(), member(1, name).as_str()),
+            (first, second),
+            "{name}"
+        );
+    }
+    claim.commit().await.expect("it is acknowledged");
+}
+
+#[tokio::test]
+async fn gives_back_in_order_what_it_releases() {
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let queue = broker.queue("release", kind, &[]).await;
+        broker.fill(&queue, numbers(0..100)).await;
+        for earlier_first in [true, false] {
+            let mut source = source(&queue, 3, &of_ten(&[]));
+            let (records, first) = batch(&mut *source).await;
+            assert_eq!(bodies(&records), numbers(0..10), "{kind}");
+            let (records, second) = batch(&mut *source).await;
+            assert_eq!(bodies(&records), numbers(10..20));
+            drop(source);
+            let order = if earlier_first {
+                [first, second]
+            } else {
+                [second, first]
+            };
+            for claim in order {
+                claim.release().await.expect("it is given back");
+            }
+        }
+        let mut source = source(&queue, 1, &of_ten(&[]));
+        let (records, claim) = batch(&mut *source).await;
+        assert_eq!(bodies(&records), numbers(0..10));
+        let column = records.shape.index("Redelivered").expect("it is a member");
+        assert!(
+            records
+                .rows
+                .iter()
+                .all(|row| row[column] == Value::Boolean(true))
+        );
+        claim.commit().await.expect("it is acknowledged");
+    }
+}
+
+#[tokio::test]
+async fn gives_back_in_order_what_is_dropped() {
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let queue = broker.queue("drop", kind, &[]).await;
+        broker.fill(&queue, numbers(0..100)).await;
+        for _ in 0..5 {
+            let mut source = source(&queue, 2, &of_ten(&[]));
+            let (records, first) = batch(&mut *source).await;
+            assert_eq!(bodies(&records), numbers(0..10), "{kind}");
+            let (records, second) = batch(&mut *source).await;
+            assert_eq!(bodies(&records), numbers(10..20), "{kind}");
+            drop((first, source, second));
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_the_batch_before_the_one_that_is_released() {
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let queue = broker.queue("mixed", kind, &[]).await;
+        broker.fill(&queue, numbers(0..50)).await;
+        let mut source = source(&queue, 3, &of_ten(&[]));
+        let (_, first) = batch(&mut *source).await;
+        let (_, second) = batch(&mut *source).await;
+        let (_, third) = batch(&mut *source).await;
+        second.release().await.expect("it is given back");
+        let error = third
+            .commit()
+            .await
+            .expect_err("it is behind one that was given back");
+        assert_eq!(
+            error.message,
+            "the messages were given back with an earlier batch"
+        );
+        let error = failure(&mut *source).await;
+        assert_eq!(error.class, ErrorClass::Transient);
+        first.commit().await.expect("it is acknowledged");
+        let mut source = self::source(&queue, 1, &of_ten(&[]));
+        let (records, _claim) = batch(&mut *source).await;
+        assert_eq!(bodies(&records), numbers(10..20), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn refuses_to_commit_out_of_order() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("early", "classic", &[]).await;
+    broker.fill(&queue, numbers(0..20)).await;
+    let mut source = source(&queue, 2, &of_ten(&[]));
+    let (_, _first) = batch(&mut *source).await;
+    let (_, second) = batch(&mut *source).await;
+    let error = second.commit().await.expect_err("the first one is open");
+    assert_eq!(error.class, ErrorClass::Fault);
+}
+
+#[tokio::test]
+async fn reads_one_by_one_with_a_prefetch_count_of_one() {
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let queue = broker.queue("single", kind, &[]).await;
+        broker.fill(&queue, numbers(0..3)).await;
+        let mut source = source(&queue, 2, &[("PrefetchCount", Value::Integer(1))]);
+        let (records, claim) = batch(&mut *source).await;
+        assert_eq!(bodies(&records), ["0"]);
+        let read = source.read(USUAL, &[]).await.expect("it is read");
+        assert!(
+            matches!(read, Read::Empty { complete: false }),
+            "no more than one is delivered"
+        );
+        claim.commit().await.expect("it is acknowledged");
+        let (records, _claim) = batch(&mut *source).await;
+        assert_eq!(bodies(&records), ["1"]);
+    }
+}
+
+#[tokio::test]
+async fn ends_a_batch_at_the_limit_of_bytes() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("bytes", "classic", &[]).await;
+    broker
+        .fill(&queue, (0..20).map(|n| format!("{n:0>60000}")))
+        .await;
+    let mut source = source(
+        &queue,
+        1,
+        &of_ten(&[("BatchSize", Value::Integer(1000))])[1..],
+    );
+    let limit = Limit {
+        bytes: 250_000,
+        wait_for_locked: false,
+    };
+    let (mut seen, mut sizes) = (Vec::new(), BTreeSet::new());
+    while seen.len() < 20 {
+        let Read::Batch { records, claim, .. } = source.read(limit, &[]).await.expect("it is read")
+        else {
+            continue;
+        };
+        sizes.insert(records.rows.len());
+        seen.extend(bodies(&records));
+        claim.commit().await.expect("it is acknowledged");
+    }
+    assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
+    let expected: Vec<_> = (0..20).map(|n| format!("{n:0>60000}")).collect();
+    assert!(seen == expected);
+}
+
+#[tokio::test]
+async fn names_a_missing_queue() {
+    let queue = unique("нет");
+    let error = failure(&mut *source(&queue, 1, &[])).await;
+    assert_eq!(error.class, ErrorClass::Misconfigured);
+    assert!(
+        error.message.contains(&format!("no queue '{queue}'")),
+        "{}",
+        error.message
+    );
+    assert_eq!(error.native_code.as_deref(), Some("404 NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn notices_that_its_queue_is_deleted() {
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let queue = broker.queue("deleted", kind, &[]).await;
+        broker.fill(&queue, numbers(0..10)).await;
+        let mut source = source(&queue, 1, &of_ten(&[]));
+        let (_, claim) = batch(&mut *source).await;
+        broker.delete(&queue).await;
+        let error = failure(&mut *source).await;
+        assert_eq!(error.class, ErrorClass::Transient);
+        assert_eq!(
+            error.message,
+            format!("the broker has ended the consumer of queue \"{queue}\"")
+        );
+        drop(claim);
+        let error = failure(&mut *self::source(&queue, 1, &[])).await;
+        assert_eq!(error.class, ErrorClass::Misconfigured);
+    }
+}
+
+#[tokio::test]
+async fn serves_two_sources_of_one_process_at_once() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("shared", "classic", &[]).await;
+    broker.fill(&queue, numbers(0..100)).await;
+    let begun = Instant::now();
+    let ten = [
+        ("PrefetchCount", Value::Integer(10)),
+        ("BatchTimeout", Value::text("2s")),
+    ];
+    let (mut one, mut two) = (source(&queue, 1, &ten), source(&queue, 1, &ten));
+    let (first, first_claim) = batch(&mut *one).await;
+    let (second, second_claim) = batch(&mut *two).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    let all: BTreeSet<_> = bodies(&first).into_iter().chain(bodies(&second)).collect();
+    assert_eq!(all.len(), 20);
+    first_claim.commit().await.expect("it is acknowledged");
+    second_claim.commit().await.expect("it is acknowledged");
+}
+
+/// Fails each batch that holds the body `яд`, as a pipeline does: a new source each time.
+async fn drain_with_poison(queue: &str, options: &[(&str, Value)]) -> (Vec<String>, usize) {
+    let (mut seen, mut failures) = (Vec::new(), 0);
+    let mut source = source(queue, 1, options);
+    loop {
+        match source.read(DECIDING, &[]).await.expect("it is read") {
+            Read::Empty { complete: true } => return (seen, failures),
+            Read::Empty { .. } => {}
+            Read::Batch { records, claim, .. } => {
+                let texts = bodies(&records);
+                if texts.contains(&"яд".to_owned()) {
+                    claim.release().await.expect("it is given back");
+                    failures += 1;
+                    source = self::source(queue, 1, options);
+                } else {
+                    claim.commit().await.expect("it is acknowledged");
+                    seen.extend(texts);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn puts_a_message_aside_that_fails_too_often() {
+    let broker = Broker::connect().await;
+    for kind in KINDS {
+        let aside = broker.queue("aside", kind, &[]).await;
+        let queue = broker.queue("poison", kind, &[]).await;
+        let mut all = numbers(0..20);
+        all.insert(7, "яд".to_owned());
+        broker.fill(&queue, all).await;
+        let options = [
+            ("MaxAttempts", Value::Integer(2)),
+            ("DeadLetter", Value::text(&*aside)),
+        ];
+        let (seen, failures) = drain_with_poison(&queue, &options).await;
+        assert_eq!(seen, numbers(0..20), "{kind}");
+        // Once in its batch, then alone.
+        assert_eq!(failures, 3);
+        let put = broker.take(&aside, 1).await.remove(0);
+        assert_eq!(put.data, "яд".as_bytes());
+        let headers = put
+            .properties
+            .headers()
+            .as_ref()
+            .expect("there are headers")
+            .inner();
+        assert_eq!(
+            headers["dajet-queue"],
+            AMQPValue::LongString(queue.as_str().into())
+        );
+        assert_eq!(headers["dajet-failures"], AMQPValue::LongLongInt(2));
+    }
+}
+
+#[tokio::test]
+async fn leaves_it_to_the_queue_where_rejected_messages_go() {
+    let broker = Broker::connect().await;
+    let exchange = broker.exchange("dead", ExchangeKind::Fanout).await;
+    let aside = broker.queue("rejected", "classic", &[]).await;
+    broker.bind(&aside, &exchange, "").await;
+    let dead = [(
+        "x-dead-letter-exchange",
+        AMQPValue::LongString(exchange.as_str().into()),
+    )];
+    let queue = broker.queue("rejecting", "classic", &dead).await;
+    broker.fill(&queue, ["яд".to_owned(), "а".to_owned()]).await;
+    let (seen, _) = drain_with_poison(&queue, &[("MaxAttempts", Value::Integer(1))]).await;
+    assert_eq!(seen, ["а"]);
+    assert_eq!(broker.bodies(&aside).await, ["яд"]);
+}
+
+#[tokio::test]
+async fn looks_for_the_dead_letter_queue_before_it_is_needed() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("without", "classic", &[]).await;
+    let options = [
+        ("MaxAttempts", Value::Integer(1)),
+        ("DeadLetter", Value::text("нет такого")),
+    ];
+    let error = failure(&mut *source(&queue, 1, &options)).await;
+    assert_eq!(error.class, ErrorClass::Misconfigured);
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("DeadLetter \"нет такого\" is neither an exchange nor a queue.")
+    );
+}
