@@ -103,6 +103,26 @@ fn a_stop_drains_and_runs_nothing_behind_the_source() {
 }
 
 #[test]
+fn a_stop_in_a_pause_of_the_body_gives_the_batch_back() {
+    on_virtual_time(async {
+        let mut scene = Scene::new(10);
+        scene.settings.until_idle = false;
+        let stop = CancellationToken::new();
+        let body = format!("PRINT 'до'\nSLEEP 30\nPRINT 'после'\n{PRODUCE}");
+        let text = scene.drain(&body, "");
+        let stopping = async {
+            sleep(Duration::from_secs(5)).await;
+            stop.cancel();
+        };
+        let (outcome, ()) = tokio::join!(scene.run_with(&text, stop.clone()), stopping);
+        assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
+        assert_eq!((scene.left(), scene.sent().len()), (10, 0));
+        assert_eq!(scene.printed(), ["до"]);
+        assert_eq!(scene.world.open_claims(), 0);
+    });
+}
+
+#[test]
 fn gives_the_batch_back_when_the_grace_period_is_over() {
     on_virtual_time(async {
         let mut scene = Scene::new(4);
