@@ -461,7 +461,10 @@ impl Writer {
                 self.bind(*index, Kind::of_part(*part, whole), None);
             }
             Expr::Literal(value) => self.literal(value)?,
-            Expr::Unary(Unary::Negate, operand) => self.wrapped("(-", operand, ")")?,
+            Expr::Unary(Unary::Negate, operand) => {
+                let zero = Expr::Literal(Value::Integer(0));
+                self.arithmetic(Binary::Subtract, &zero, operand)?;
+            }
             Expr::Unary(Unary::Not, operand) => self.wrapped("(NOT ", operand, ")")?,
             Expr::Binary(op, left, right) => self.binary(*op, left, right)?,
             Expr::IsNull { operand, negated } => {

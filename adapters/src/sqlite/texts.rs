@@ -157,7 +157,7 @@ pub fn is_computed(expr: &Expr) -> bool {
             ..,
         )
         | Expr::Cast(_, DataType::Decimal) => data_type_of(expr) != Some(DataType::DateTime),
-        Expr::Unary(Unary::Negate, operand) => is_computed(operand),
+        Expr::Unary(Unary::Negate, _) => true,
         Expr::Case {
             branches,
             otherwise,

@@ -284,6 +284,8 @@ fn unknown(column: &str, name: &Name, table: &Table) -> Diagnostic {
 fn arithmetic_type(a: Option<DataType>, b: Option<DataType>) -> Option<DataType> {
     match (a, b) {
         (Some(DataType::Text), _) | (_, Some(DataType::Text)) => Some(DataType::Text),
+        // the seconds between two times
+        (Some(DataType::DateTime), Some(DataType::DateTime)) => Some(DataType::Decimal),
         (Some(DataType::Decimal), _) | (_, Some(DataType::Decimal)) => Some(DataType::Decimal),
         (Some(a), _) => Some(a),
         (None, b) => b,

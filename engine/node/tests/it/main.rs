@@ -3,6 +3,7 @@
 //! Servers are named by `DAJET_TEST_PGSQL` and `DAJET_TEST_KAFKA`; `docker/services.sh run` sets them.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod agreement;
 mod command_line;
 mod delivery;
 mod example_scripts;
