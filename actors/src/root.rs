@@ -139,7 +139,7 @@ impl Root {
                 }
             }
             Step::Yield => tokio::task::yield_now().await,
-            Step::Run(_) | Step::Leave { .. } | Step::Done { .. } => {
+            Step::Hold | Step::Run(_) | Step::Leave { .. } | Step::Done { .. } => {
                 return Err(PipelineError::fault("a step was answered twice").into());
             }
         }

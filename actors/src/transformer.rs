@@ -5,7 +5,7 @@ mod joined;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use dajet_core::{Record, Value};
+use dajet_core::{Answer, Record, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Resume, Step};
 
 use crate::batch::{
@@ -290,18 +290,13 @@ impl Work {
             } => {
                 let span = plan.statement(statement).span;
                 let service = claims::open(generation, &address, span)?;
-                let parameters = &[parameters];
                 let call = Call {
                     service: &service,
                     bound: &bound,
-                    parameters,
+                    parameters: &[parameters],
                     span,
                 };
-                let answer = claims::execute(generation, ticket, call).await?;
-                if bound.writes() {
-                    let origins = vec![row];
-                    ticket.wrote(service.identity(), Written { span, origins });
-                }
+                let answer = self.call(ticket, call, row).await?;
                 Ok(Answered::Resume(Resume::Answer(answer)))
             }
             Step::Run(run) => {
@@ -337,6 +332,23 @@ impl Work {
                 Err(PipelineError::fault("a step was answered twice").into())
             }
         }
+    }
+
+    /// A statement for one record.
+    async fn call(
+        &self,
+        ticket: &mut Ticket,
+        call: Call<'_>,
+        row: u32,
+    ) -> Result<Answer, PipelineError> {
+        let (writes, span) = (call.bound.writes(), call.span);
+        let place = call.service.identity();
+        let answer = claims::execute(&self.generation, ticket, call).await?;
+        if writes {
+            let origins = vec![row];
+            ticket.wrote(place, Written { span, origins });
+        }
+        Ok(answer)
     }
 
     /// The gathered records pass the byte limit: rows go to their claims now, messages go ahead to the Producer.

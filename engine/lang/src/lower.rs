@@ -5,6 +5,7 @@ mod analysis;
 mod builder;
 mod database;
 mod expressions;
+mod joining;
 mod queries;
 mod sources;
 mod statements;
@@ -131,7 +132,12 @@ impl Lowering {
         };
         self.analyze(&mut builder);
         let id = builder.id;
-        self.programs[id.0 as usize] = Some(builder.finish(self.scopes.variables.len()));
+        let (purpose, places) = (builder.purpose, std::mem::take(&mut builder.places));
+        let mut program = builder.finish(self.scopes.variables.len());
+        if purpose == Purpose::Body {
+            program.joining = self.joining(&program, &places);
+        }
+        self.programs[id.0 as usize] = Some(program);
     }
 
     /// True within the tail of a source.

@@ -7,6 +7,7 @@ pub(crate) mod heap;
 mod loops;
 pub(crate) mod memory;
 pub(crate) mod operate;
+mod parking;
 pub(crate) mod patterns;
 mod run;
 mod sinks;
@@ -23,6 +24,7 @@ use dajet_core::{
 };
 use jiff::civil::DateTime;
 
+pub use self::parking::Parked;
 use self::run::State;
 pub use self::variables::Variables;
 use crate::plan::{PipelineId, Plan, ProgramId, StatementId};
@@ -65,6 +67,9 @@ pub enum Step {
         /// The value of RETURN; `None` for BREAK.
         returned: Option<Value>,
     },
+    /// What follows waits until the records before this one are finished: the record is set aside by [`Machine::park`], and
+    /// gets [`Resume::Continue`] when it is taken up. Only where [`Machine::run_ahead`] was told that it runs ahead.
+    Hold,
     /// A line for the author: [`Resume::Continue`].
     Print(String),
     /// Something that the author should know, once for each place: [`Resume::Continue`].
@@ -242,6 +247,32 @@ impl Machine {
     /// If the machine never emitted to it.
     pub fn sink(&self, id: SinkId) -> &SinkSpec {
         self.state.sinks.spec(id)
+    }
+
+    /// Sets the present record aside, which waits for the answer of a [`Step::Call`], holds or has failed: the next record may
+    /// start. Only in pipelines whose look-ups are joined.
+    pub fn park(&mut self) -> Parked {
+        self.state.park(&self.plan)
+    }
+
+    /// Takes a record up again; it is resumed by what it waits for.
+    pub fn take_up(&mut self, parked: Parked) {
+        self.state.take_up(&self.plan, parked);
+    }
+
+    /// Forgets a record that was set aside.
+    pub fn discard(&mut self, parked: Parked) {
+        self.state.discard(parked);
+    }
+
+    /// Tells whether records before the present one are unfinished.
+    pub fn run_ahead(&mut self, ahead: bool) {
+        self.state.ahead = ahead;
+    }
+
+    /// Tells that no record is set aside any more: what they have made is forgotten.
+    pub fn settle(&mut self) {
+        self.state.settle();
     }
 
     /// A copy of the variables: for a body, of those that outlive a record.

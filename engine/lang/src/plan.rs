@@ -217,6 +217,13 @@ impl Plan {
         &self.environment_names
     }
 
+    /// True if the look-ups of a pipeline's records are answered together: its machine may set records aside
+    /// ([`crate::machine::Machine::park`]).
+    pub fn joins_look_ups(&self, pipeline: PipelineId) -> bool {
+        let body = self.program(self.pipeline(pipeline).body);
+        body.joining.is_some()
+    }
+
     /// The values of the parameters of a pipeline's source now: what its bound form is given at a read.
     ///
     /// # Errors

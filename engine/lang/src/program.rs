@@ -97,6 +97,28 @@ pub(crate) struct Program {
     pub is_local: Vec<bool>,
     /// The variable that gets the record or the loop's item.
     pub record: Option<Slot>,
+    /// How the look-ups of a batch are joined, if they are.
+    pub joining: Option<Joining>,
+}
+
+impl Program {
+    /// True if the operation waits for the records before.
+    pub(crate) fn waits_at(&self, at: Counter) -> bool {
+        self.joining
+            .as_ref()
+            .is_some_and(|joining| joining.ordered[at])
+    }
+}
+
+/// How the look-ups of a batch are joined: a record that has come to one is set aside, and the next one runs.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    /// Variables whose values belong to a record while it is set aside.
+    pub own: Vec<Slot>,
+    /// `USE` blocks whose addresses do.
+    pub places: Vec<Place>,
+    /// For each operation: true if the records before must be finished first.
+    pub ordered: Vec<bool>,
 }
 
 /// An operation.
@@ -255,6 +277,16 @@ pub(crate) enum ExprKind {
     Object(Box<[(Arc<str>, Expr)]>),
     /// `SELECT …` into an array: an array of the one object.
     List(Box<Expr>),
+}
+
+impl ExprKind {
+    /// True if it makes a new object or array, or is a scalar.
+    pub(crate) fn is_fresh(&self) -> bool {
+        matches!(
+            self,
+            ExprKind::Constant(_) | ExprKind::Object(_) | ExprKind::List(_)
+        )
+    }
 }
 
 /// What CAST makes.

@@ -145,6 +145,7 @@ impl Builder {
             ops: self.ops,
             locals: self.locals,
             record: self.record,
+            joining: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::heap::{Datum, Heap, NULL};
 use super::loops::over_null;
 use super::memory::Memory;
 use super::operate;
+use super::parking::Frame;
 use super::patterns::Patterns;
 use super::sinks::Sinks;
 use super::variables::Variables;
@@ -25,6 +26,9 @@ const BUDGET: usize = 10_000;
 
 /// Objects and arrays in the heap before it is cleaned for the first time within one run.
 const COLLECT_LEAST: usize = 10_000;
+
+/// The same where many records are under way: each takes a few.
+const COLLECT_LEAST_JOINED: usize = 1_000_000;
 
 /// What the next [`Resume`] is expected to be.
 #[derive(Debug)]
@@ -60,7 +64,7 @@ pub(super) enum Next {
 /// All that changes while a program runs.
 #[derive(Debug)]
 pub(super) struct State {
-    program: ProgramId,
+    pub(super) program: ProgramId,
     pub(super) memory: Memory,
     pub(super) addresses: Vec<Option<Address>>,
     pub(super) iterators: Vec<(Vec<Datum>, usize)>,
@@ -68,6 +72,11 @@ pub(super) struct State {
     pub(super) pending: Pending,
     shape: Arc<Shape>,
     collect_at: usize,
+    collect_least: usize,
+    /// Records that are set aside.
+    pub(super) parked: Vec<Option<Frame>>,
+    /// True if records before the present one are unfinished.
+    pub(super) ahead: bool,
     /// True if something was emitted outside of a source and is not yet delivered.
     pub(super) undelivered: bool,
     parameters: Arc<BTreeMap<String, Value>>,
@@ -86,6 +95,10 @@ impl State {
         slots.resize(plan.variables.len(), NULL);
         addresses.resize(plan.uses.len(), None);
         let base = heap.len();
+        let least = match plan.program(spec.program).joining {
+            Some(_) => COLLECT_LEAST_JOINED,
+            None => COLLECT_LEAST,
+        };
         Self {
             program: spec.program,
             memory: Memory {
@@ -103,7 +116,10 @@ impl State {
             counter: 0,
             pending: Pending::Start,
             shape: Arc::default(),
-            collect_at: base + COLLECT_LEAST,
+            collect_at: base + least,
+            collect_least: least,
+            parked: Vec::new(),
+            ahead: false,
             undelivered: false,
             parameters: spec.parameters,
             environment: spec.environment,
@@ -114,6 +130,7 @@ impl State {
     pub(super) fn begin_batch(&mut self, shape: &Arc<Shape>) {
         self.shape = Arc::clone(shape);
         self.sinks.forget_closed();
+        self.settle();
     }
 
     /// A copy of the variables that outlive a record (of all, outside of a body).
@@ -216,6 +233,13 @@ impl State {
         self.iterators
             .iter_mut()
             .for_each(|iterator| *iterator = (Vec::new(), 0));
+        if program.joining.is_none() {
+            self.clean();
+        }
+    }
+
+    /// Forgets what the records since the last call have made, but for what outlives them.
+    pub(super) fn clean(&mut self) {
         if self.memory.escaped {
             self.collect();
             self.memory.base = self.memory.heap.len();
@@ -231,16 +255,20 @@ impl State {
             .iterators
             .iter_mut()
             .flat_map(|(items, _)| items.iter_mut());
-        let roots = self.memory.slots.iter_mut().chain(items);
+        let parked = self.parked.iter_mut().flatten().flat_map(Frame::roots);
+        let roots = self.memory.slots.iter_mut().chain(items).chain(parked);
         let heap: Heap = self.memory.heap.copy_reachable(roots);
         self.memory.heap = heap;
-        self.collect_at = COLLECT_LEAST.max(self.memory.heap.len()) * 2;
+        self.collect_at = self.collect_least.max(self.memory.heap.len()) * 2;
         self.memory.base = 0;
         self.memory.escaped = true;
     }
 
     fn run(&mut self, plan: &Plan, program: &Program) -> Outcome<Step> {
         for _ in 0..BUDGET {
+            if self.ahead && program.waits_at(self.counter) {
+                return Ok(self.stop(Step::Hold));
+            }
             if self.memory.heap.len() >= self.collect_at {
                 self.collect();
             }
@@ -260,7 +288,8 @@ impl State {
     /// Remembers which answer a step waits for, unless the operation has done so.
     fn stop(&mut self, step: Step) -> Step {
         match &step {
-            Step::Emit(..)
+            Step::Hold
+            | Step::Emit(..)
             | Step::Flush
             | Step::Print(_)
             | Step::Warn(_)

@@ -113,7 +113,11 @@ impl Plan {
             match op {
                 Op::Call { statement, .. } | Op::Append { statement, .. } => {
                     let shown = self.shown(self.statement(*statement));
-                    transformer.push(format!("calls {shown}, record by record"));
+                    let how = match body.joining {
+                        Some(_) => "once for all the records of a batch",
+                        None => "record by record",
+                    };
+                    transformer.push(format!("calls {shown}, {how}"));
                 }
                 Op::EmitMessage(statement) | Op::EmitRow(statement) => {
                     producer.push(self.shown(self.statement(*statement)));

@@ -188,6 +188,7 @@ impl Trace<'_> {
                     Resume::Continue
                 }
                 Step::Flush => self.go_on("flush"),
+                Step::Hold => panic!("no record runs ahead"),
                 Step::Print(line) => self.go_on(format!("print {line}")),
                 Step::Warn(warning) => {
                     self.go_on(format!("warn {}", cases::show(self.script, &[*warning])))
