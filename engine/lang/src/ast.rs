@@ -130,6 +130,24 @@ pub enum StatementKind {
         /// `ELSE`
         otherwise: Block,
     },
+    /// `CASE WHEN … THEN … ELSE … END` as a statement
+    Case {
+        /// The conditions with their blocks.
+        branches: Vec<(Expr, Block)>,
+        /// `ELSE`
+        otherwise: Block,
+    },
+    /// `MODIFY @t FROM @s DELETE names SELECT name = expr`
+    Modify {
+        /// The object.
+        target: Path,
+        /// `FROM`: what it becomes a copy of.
+        from: Option<Path>,
+        /// `DELETE`: members to remove.
+        delete: Vec<Name>,
+        /// `SELECT`: members to set.
+        select: Vec<OptionItem>,
+    },
     /// `WHILE … END`
     While {
         /// The condition.

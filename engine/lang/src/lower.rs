@@ -6,6 +6,7 @@ mod builder;
 mod database;
 mod expressions;
 mod joining;
+mod modify;
 mod queries;
 mod sources;
 mod statements;
@@ -212,6 +213,16 @@ impl Lowering {
             } => {
                 return self.if_else(condition, then, otherwise);
             }
+            StatementKind::Case {
+                branches,
+                otherwise,
+            } => return self.cases(branches, otherwise),
+            StatementKind::Modify {
+                target,
+                from,
+                delete,
+                select,
+            } => self.modify(target, from.as_ref(), delete, select),
             StatementKind::While { condition, body } => self.while_loop(condition, body),
             StatementKind::For {
                 variable,

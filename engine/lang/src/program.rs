@@ -277,6 +277,14 @@ pub(crate) enum ExprKind {
     Object(Box<[(Arc<str>, Expr)]>),
     /// `SELECT …` into an array: an array of the one object.
     List(Box<Expr>),
+    /// A deep copy.
+    Copy(Box<Expr>),
+    /// `MODIFY`: the object itself, changed; a new one for NULL.
+    Modify {
+        object: Box<Expr>,
+        delete: Box<[Arc<str>]>,
+        members: Box<[(Arc<str>, Expr)]>,
+    },
 }
 
 impl ExprKind {

@@ -235,7 +235,7 @@ impl Lowering {
     }
 
     /// A function changes what its argument holds.
-    fn note_change(&mut self, changed: &Expr) {
+    pub(super) fn note_change(&mut self, changed: &Expr) {
         let slot = match &changed.kind {
             ExprKind::Slot(slot) | ExprKind::Member { slot, .. } | ExprKind::Path { slot, .. } => {
                 *slot
@@ -343,7 +343,14 @@ pub(crate) fn walk<'a>(expr: &'a Expr, visit: &mut dyn FnMut(&'a Expr)) {
         | ExprKind::IsNull(operand, _)
         | ExprKind::IsType(operand, ..)
         | ExprKind::Cast(operand, _)
-        | ExprKind::List(operand) => walk(operand, visit),
+        | ExprKind::List(operand)
+        | ExprKind::Copy(operand) => walk(operand, visit),
+        ExprKind::Modify {
+            object, members, ..
+        } => {
+            walk(object, visit);
+            members.iter().for_each(|(_, value)| walk(value, visit));
+        }
         ExprKind::Binary { sides, .. } | ExprKind::Like(sides, _) => {
             walk(&sides.0, visit);
             walk(&sides.1, visit);

@@ -93,14 +93,16 @@ impl Analysis<'_> {
             _ => false,
         };
         let mut pure = true;
-        self.expressions(op, &mut |expr| {
-            // Functions on arrays may change them.
-            if let ExprKind::Call(function, _) = &expr.kind {
-                let changes = function.name.starts_with("ARRAY_") && function.name != "ARRAY_COUNT";
-                pure &= !changes;
-            }
+        self.expressions(op, &mut |expr| match &expr.kind {
+            ExprKind::Call(function, _) => pure &= !function.mutates(),
+            ExprKind::Modify { object, .. } => pure &= self.is_record(object),
+            _ => {}
         });
         safe && pure
+    }
+
+    fn is_record(&self, expr: &Expr) -> bool {
+        matches!(expr.kind, ExprKind::Slot(slot) if self.program.record == Some(slot))
     }
 
     /// True if the variable holds nothing but objects that this record has made.

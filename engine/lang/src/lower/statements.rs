@@ -62,6 +62,29 @@ impl Lowering {
         }
     }
 
+    /// `CASE` as a statement: the block of the first condition that is true.
+    pub(super) fn cases(&mut self, branches: &[(ast::Expr, Block)], otherwise: &Block) -> Flow {
+        let mut ends = Vec::with_capacity(branches.len());
+        let mut endless = !otherwise.is_empty();
+        for (condition, block) in branches {
+            let condition = self.expr(condition);
+            let branch = self.builder().emit(Op::JumpUnless(condition, 0));
+            endless &= self.block(block) == Flow::Endless;
+            ends.push(self.builder().emit(Op::Jump(0)));
+            self.builder().land(branch);
+        }
+        if !otherwise.is_empty() {
+            endless &= self.block(otherwise) == Flow::Endless;
+        }
+        for end in ends {
+            self.builder().land(end);
+        }
+        match endless {
+            true => Flow::Endless,
+            false => Flow::Continues,
+        }
+    }
+
     pub(super) fn while_loop(&mut self, condition: &ast::Expr, body: &Block) {
         let start = self.builder().here();
         let condition = self.expr(condition);

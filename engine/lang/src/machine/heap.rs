@@ -215,6 +215,21 @@ impl Heap {
         roots.iter_mut().for_each(shift);
     }
 
+    /// Removes a member, if it is there. A record becomes an ordinary object.
+    pub(crate) fn remove_member(&mut self, handle: Handle, name: &str) {
+        let node = self.node_mut(handle);
+        if let Node::Row(shape, record) = node {
+            if shape.index(name).is_none() {
+                return;
+            }
+            let values = std::mem::take(record).into_iter().map(Datum::Scalar);
+            *node = Node::Object(shape.names.iter().cloned().zip(values).collect());
+        }
+        if let Node::Object(members) = node {
+            members.retain(|(member, _)| &**member != name);
+        }
+    }
+
     /// Copies all that can be reached from `roots` into a new heap and changes the roots to point there. What was shared,
     /// or contained itself, still does.
     pub(crate) fn copy_reachable<'a>(

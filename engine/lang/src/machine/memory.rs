@@ -79,6 +79,15 @@ impl Memory {
                 let item = self.evaluate(item)?;
                 Ok(self.heap.array(vec![item]))
             }
+            ExprKind::Copy(operand) => {
+                let value = self.evaluate_out(operand)?;
+                Ok(self.heap.import(value))
+            }
+            ExprKind::Modify {
+                object,
+                delete,
+                members,
+            } => self.modify(object, delete, members),
         }
     }
 
@@ -103,6 +112,35 @@ impl Memory {
             Datum::Scalar(value) => Ok(value),
             other => operate::export(&self.heap, &other).map_err(|failure| failure.at(expr.span)),
         }
+    }
+
+    /// `MODIFY`: members go first, then others come; their values see what was there before.
+    fn modify(
+        &mut self,
+        object: &Expr,
+        delete: &[Arc<str>],
+        members: &[(Arc<str>, Expr)],
+    ) -> Outcome<Datum> {
+        let changed = match self.evaluate(object)? {
+            Datum::Scalar(Value::Null) => self.heap.object(Vec::new()),
+            changed => changed,
+        };
+        let Datum::Object(handle) = changed else {
+            let message = format!("MODIFY does not take {}", changed.type_name());
+            return Err(Failure::of_type(message).at(object.span));
+        };
+        for name in delete {
+            self.heap.remove_member(handle, name);
+        }
+        let mut values = Vec::with_capacity(members.len());
+        for (_, value) in members {
+            values.push(self.evaluate(value)?);
+        }
+        for ((name, _), value) in members.iter().zip(values) {
+            self.note_store(handle, &value);
+            self.heap.set_member(handle, name, value);
+        }
+        Ok(changed)
     }
 
     /// Evaluates a condition.

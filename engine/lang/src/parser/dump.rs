@@ -93,6 +93,33 @@ fn simple_statement(statement: &Statement) -> String {
         StatementKind::Throw(value) => format!("(throw {})", expr(value)),
         StatementKind::Sleep(value) => format!("(sleep {})", expr(value)),
         StatementKind::Print(value) => format!("(print {})", expr(value)),
+        StatementKind::Case {
+            branches,
+            otherwise,
+        } => {
+            let branch = |(c, body): &(Expr, Block)| format!("{} [{}] ", expr(c), block(body));
+            let branches: String = branches.iter().map(branch).collect();
+            format!("(case {branches}[{}])", block(otherwise))
+        }
+        StatementKind::Modify {
+            target,
+            from,
+            delete,
+            select,
+        } => {
+            let from = from
+                .as_ref()
+                .map_or_else(String::new, |from| format!(" from {}", path(from)));
+            let delete: String = delete
+                .iter()
+                .map(|name| format!(" -{}", name.text))
+                .collect();
+            format!(
+                "(modify {}{from}{delete} [{}])",
+                path(target),
+                options(select)
+            )
+        }
         StatementKind::Select(inner) => query(inner),
         StatementKind::ConsumeTable(inner) => consume(inner),
         StatementKind::ConsumeBroker {

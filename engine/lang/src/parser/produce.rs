@@ -66,7 +66,7 @@ impl Parser<'_> {
     }
 
     /// True if the SELECT that stands next is a statement of its own: it has a FROM or INTO.
-    fn is_query(&mut self) -> bool {
+    pub(super) fn is_query(&mut self) -> bool {
         let back = self.at;
         self.advance();
         self.skip(Stop {

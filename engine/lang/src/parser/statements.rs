@@ -35,6 +35,7 @@ impl Parser<'_> {
             Keyword::Insert => return self.insert(),
             Keyword::Try => self.try_statement(span),
             Keyword::Case => self.case_statement(span)?,
+            Keyword::Modify => self.modify()?,
             _ => self.unsupported_statement(keyword, span),
         })
     }
@@ -229,29 +230,64 @@ impl Parser<'_> {
         StatementKind::Unsupported
     }
 
-    /// `CASE WHEN … THEN … ELSE … END` as a statement: parsed and thrown away, like `TRY`.
+    /// `CASE WHEN … THEN … ELSE … END` as a statement.
     fn case_statement(&mut self, keyword: Span) -> Parsed<StatementKind> {
-        self.unsupported(keyword, "CASE as a statement");
-        let mut branches = 0;
-        while self.at_keyword(Keyword::When) || branches == 0 {
-            branches += 1;
+        let mut branches = Vec::new();
+        while self.at_keyword(Keyword::When) || branches.is_empty() {
             if self.expect_keyword(Keyword::When).is_err() {
                 self.skip_head();
             }
-            self.expression_or_skip(Stop {
+            let condition = self.expression_or_skip(Stop {
                 close: false,
                 ..Stop::CLAUSE
             });
             let then = self.token().span;
             let opened_by = self.expect_keyword(Keyword::Then).map_or(keyword, |_| then);
-            self.block(BlockKind::Case, opened_by);
+            branches.push((condition, self.block(BlockKind::Case, opened_by)));
         }
-        let otherwise = self.token().span;
+        let span = self.token().span;
+        let mut otherwise = Vec::new();
         if self.eat_keyword(Keyword::Else) {
-            self.block(BlockKind::Plain, otherwise);
+            otherwise = self.block(BlockKind::Plain, span);
         }
         self.close(keyword);
-        Ok(StatementKind::Unsupported)
+        Ok(StatementKind::Case {
+            branches,
+            otherwise,
+        })
+    }
+
+    /// `MODIFY @t FROM @s DELETE names SELECT name = expr`
+    fn modify(&mut self) -> Parsed<StatementKind> {
+        let target = self.path()?;
+        let mut from = None;
+        if self.eat_clause(Keyword::From) {
+            from = Some(self.path()?);
+        }
+        let mut delete = Vec::new();
+        // DELETE FROM is a statement
+        let is_statement = self.peek(1).kind == TokenKind::Word(Some(Keyword::From));
+        if self.at_keyword(Keyword::Delete) && !is_statement {
+            self.advance();
+            loop {
+                delete.push(self.any_dotted_name("the name of a member")?);
+                if !self.eat(TokenKind::Comma) {
+                    break;
+                }
+            }
+        }
+        let mut select = Vec::new();
+        let has_select = self.at_keyword(Keyword::Select) || self.slip_of_case(&[Keyword::Select]);
+        if has_select && !self.is_query() {
+            self.advance();
+            select = self.options();
+        }
+        Ok(StatementKind::Modify {
+            target,
+            from,
+            delete,
+            select,
+        })
     }
 
     /// Reports a construct that is recognised and not built.

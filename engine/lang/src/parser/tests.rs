@@ -327,7 +327,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
         "EXECUTE",
     ),
     ("WAIT ALL @ts INTO @ok TIMEOUT 10", "WAIT"),
-    ("MODIFY @b FROM @a DELETE x SELECT y = @a.z + 1", "MODIFY"),
     ("DEFINE Мои.Строка(Код string, Когда datetime)", "DEFINE"),
     ("IMPORT 'file://types.djs'", "IMPORT"),
     (
@@ -345,14 +344,22 @@ const UNSUPPORTED: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn parses_case_statements_and_modify() {
+    check(
+        "CASE WHEN @i = 2 THEN CONTINUE WHEN @i = 4 THEN BREAK ELSE PRINT 'i=' + @i END PRINT 3",
+        "(case (Equal @i 2) [(continue)] (Equal @i 4) [(break)] [(print (Add 'i=' @i))]) (print 3)",
+    );
+    check(
+        "MODIFY @b FROM @a DELETE x, y SELECT z = @a.z + 1 MODIFY @c",
+        "(modify @b from @a -x -y [z=(Add @a.z 1)]) (modify @c [])",
+    );
+}
+
+#[test]
 fn refuses_what_is_not_built() {
     check(
         "TRY THROW 'a' CATCH IF @x THEN PRINT 1 END FINALLY PRINT 2 END PRINT 3",
         "(unsupported) (print 3)\nE_UNSUPPORTED 1:1 TRY is not supported yet",
-    );
-    check(
-        "CASE WHEN @i = 2 THEN CONTINUE WHEN @i = 4 THEN BREAK ELSE PRINT 'i=' + @i END PRINT 3",
-        "(unsupported) (print 3)\nE_UNSUPPORTED 1:1 CASE as a statement is not supported yet",
     );
     for (statement, what) in UNSUPPORTED {
         check(

@@ -100,7 +100,6 @@ impl Parser<'_> {
 /// Keywords of a statement that would begin another one.
 fn own_keywords(keyword: Keyword) -> &'static [Keyword] {
     match keyword {
-        Keyword::Modify => &[Keyword::Select, Keyword::Delete],
         Keyword::Process => &[Keyword::Select],
         Keyword::Request => &[Keyword::Select, Keyword::When],
         _ => &[],
