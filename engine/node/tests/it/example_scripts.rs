@@ -4,12 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::node::{Node, Run, dajet};
-use super::servers::{Database, brokers, messages, topic};
+use super::rabbitmq::{self, Queue};
+use super::servers::{Database, brokers, messages, produce, topic};
 
 const ORDERS: &str = "CREATE TABLE orders (id bigint, customer text, body text, received_at timestamp, row_number bigserial)";
 
 /// Tables of a small 1C infobase, as the mapping below names them.
-const INFOBASE: &str = "
+pub const INFOBASE: &str = "
     CREATE TABLE _node61 (_idrref bytea PRIMARY KEY, _code varchar(9) NOT NULL, _predefinedid bytea NOT NULL);
     INSERT INTO _node61 VALUES ('\\x01', 'OTHER', decode(repeat('00', 16), 'hex')), ('\\x02', 'MAIN', decode(repeat('07', 16), 'hex'));
     CREATE TABLE _inforg134 (_fld135 numeric(19,0) PRIMARY KEY, _fld220 varchar NOT NULL, _fld137 varchar(1024) NOT NULL,
@@ -18,7 +19,8 @@ const INFOBASE: &str = "
         _fld144 varchar(1024) NOT NULL, _fld145 varchar NOT NULL, _fld146 timestamp NOT NULL);
     CREATE SEQUENCE so_incoming_queue";
 
-const MAPPING: &str = "# logical name\ttable\tcolumns\tSQL Server types\tPostgreSQL types\tmain type code
+/// Names of its tables and columns.
+pub const MAPPING: &str = "# logical name\ttable\tcolumns\tSQL Server types\tPostgreSQL types\tmain type code
 ПланОбмена.ПланОбменаРИБ.Ссылка\t_Node61\t_IDRRef\tbinary(16)\tbytea\t61
 ПланОбмена.ПланОбменаРИБ.Код\t_Node61\t_Code\tnvarchar(9)\tvarchar(9)\t61
 ПланОбмена.ПланОбменаРИБ.Предопределённый\t_Node61\t_PredefinedID\tbinary(16)\tbytea\t61
@@ -163,6 +165,58 @@ fn partitions() {
             "order within the partition"
         );
     }
+}
+
+#[test]
+fn kafka_to_register() {
+    let (topic, target) = (topic("r"), Database::create("register", INFOBASE));
+    produce(
+        &topic,
+        (1..=1000).map(|n| (None, Some(format!("тело {n}")))),
+    );
+    let parameters = [
+        format!("topic={topic}"),
+        format!("group={topic}"),
+        format!("brokers={}", brokers()),
+    ];
+    let arguments: Vec<&str> = parameters
+        .iter()
+        .flat_map(|parameter| ["--param", parameter])
+        .collect();
+    let address = format!("{}?map=mapping.tsv", target.address());
+    run(
+        "kafka-to-register.djs",
+        &arguments,
+        &[("INFOBASE", &address)],
+    )
+    .expect(0, &["ended, 1000 records"]);
+    let bodies: Vec<String> = (1..=1000).map(|n| format!("тело {n}")).collect();
+    assert_eq!(
+        target.column("SELECT _fld145 FROM _inforg140 ORDER BY _fld141"),
+        bodies
+    );
+}
+
+#[test]
+fn rabbitmq_to_pgsql() {
+    let (queue, target) = (
+        Queue::create("orders", "quorum"),
+        Database::create("orders", ORDERS),
+    );
+    queue.fill(numbers(1000));
+    let (parameter, amqp) = (format!("queue={}", queue.name), rabbitmq::address());
+    let variables = [("AMQP", &*amqp), ("TARGET_DB", &*target.address())];
+    run(
+        "rabbitmq-to-pgsql.djs",
+        &["--param", &parameter],
+        &variables,
+    )
+    .expect(0, &["ended, 1000 records"]);
+    assert_eq!(
+        target.column("SELECT body FROM orders ORDER BY row_number"),
+        numbers(1000)
+    );
+    assert_eq!(queue.count(), 0);
 }
 
 #[test]

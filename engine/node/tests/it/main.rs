@@ -1,18 +1,19 @@
 //! The node from outside: the built binary against real databases and brokers, and the shape of the repository.
 //!
-//! Servers are named by `DAJET_TEST_PGSQL` and `DAJET_TEST_KAFKA`; `docker/services.sh run` sets them.
+//! Servers are named by `DAJET_TEST_PGSQL`, `DAJET_TEST_KAFKA` and `DAJET_TEST_AMQP`; `docker/services.sh run` sets them.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod agreement;
+mod brokers;
 mod command_line;
 mod delivery;
 mod example_scripts;
 mod first_light;
-mod hosting;
 mod mistakes;
 mod node;
 mod outages;
 mod queries;
+mod rabbitmq;
 mod servers;
 mod sqlite;
 mod stopping;
