@@ -66,6 +66,16 @@ impl Function {
         }
     }
 
+    /// Where it is evaluated, for the reference.
+    pub fn places(&self) -> &'static str {
+        match (&self.runtime, &self.database) {
+            (Some(_), Some(InDatabase::PerRow(_))) => "runtime; database, for each row",
+            (Some(_), Some(_)) => "runtime; database, over columns",
+            (Some(_), None) => "runtime",
+            (None, _) => "database",
+        }
+    }
+
     /// True if it changes what its first argument holds.
     pub(crate) fn mutates(&self) -> bool {
         matches!(
@@ -116,7 +126,6 @@ const NOT_BUILT: &[&str] = &[
     "ENV",
     "ERROR_CODE",
     "ERROR_MESSAGE",
-    "EXISTS",
     "FIRST_VALUE",
     "LAG",
     "LAST_VALUE",
@@ -137,19 +146,28 @@ pub(crate) enum Found {
     Unknown(Option<&'static str>),
 }
 
+/// The families of functions, in the order of the reference.
+pub fn families() -> [(&'static str, &'static [Function]); 8] {
+    [
+        ("JSON", structure::TABLE),
+        ("Identities and types", identity::TABLE),
+        ("Texts", strings::TABLE),
+        ("Parts of texts and regular expressions", regexp::TABLE),
+        ("Time", time::TABLE),
+        ("Aggregates and NULL", numbers::TABLE),
+        ("Arrays", arrays::TABLE),
+        ("Members of objects", objects::TABLE),
+    ]
+}
+
 /// All the functions, family by family.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    let families = [
-        structure::TABLE,
-        identity::TABLE,
-        strings::TABLE,
-        regexp::TABLE,
-        time::TABLE,
-        numbers::TABLE,
-        arrays::TABLE,
-        objects::TABLE,
-    ];
-    families.into_iter().flatten()
+    families().into_iter().flat_map(|(_, table)| table)
+}
+
+/// Functions of the language that are recognised and refused.
+pub fn not_built() -> &'static [&'static str] {
+    NOT_BUILT
 }
 
 /// Finds a function by its name.

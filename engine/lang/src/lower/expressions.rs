@@ -165,7 +165,11 @@ impl Lowering {
                 if (function.least..=function.most).contains(&count) {
                     return Some(function);
                 }
-                let message = format!("function {} does not take {count} arguments", function.name);
+                let plural = if count == 1 { "" } else { "s" };
+                let message = format!(
+                    "function {} does not take {count} argument{plural}",
+                    function.name
+                );
                 let hint = format!("Write {}({}).", function.name, function.arguments);
                 self.hinted("E_BIND", name.span, message, &hint);
             }

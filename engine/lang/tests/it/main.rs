@@ -2,6 +2,7 @@
 
 mod case;
 mod cases;
+mod reference;
 mod robustness;
 mod show;
 mod speed;
