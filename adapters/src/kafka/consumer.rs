@@ -31,6 +31,7 @@ use super::topics::Asker;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// What the group asks for.
+#[derive(Clone)]
 pub(super) enum Duty {
     /// Begin with these partitions.
     Assign(TopicPartitionList),
@@ -42,6 +43,7 @@ pub(super) enum Duty {
 pub(super) struct Context {
     health: Health,
     line: Arc<Line>,
+    /// Not yet answered, the oldest first. The group waits for each, even if we leave.
     duties: Mutex<VecDeque<Duty>>,
     /// Nobody waits for anything any more: what the group asks for is done at once.
     closing: AtomicBool,
@@ -87,7 +89,21 @@ impl ConsumerContext for Context {
 /// A consumer; whoever drops its last handle leaves the group, on a thread for it.
 #[derive(Clone)]
 pub(super) struct Member {
-    consumer: Option<Arc<StreamConsumer<Context>>>,
+    membership: Option<Arc<Membership>>,
+}
+
+/// A consumer that answers the group before it goes, wherever it is dropped: the library waits for ever for what it has asked for.
+struct Membership(StreamConsumer<Context>);
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let context = self.0.context();
+        context.closing.store(true, Ordering::Release);
+        for duty in std::mem::take(&mut *context.duties.lock()) {
+            answer(&self.0, &duty);
+        }
+        self.0.unsubscribe();
+    }
 }
 
 impl Member {
@@ -105,17 +121,18 @@ impl Member {
         let consumer = StreamConsumer::from_config_and_context(&settings.client, context)
             .map_err(|error| refused(&error))?;
         Ok(Self {
-            consumer: Some(Arc::new(consumer)),
+            membership: Some(Arc::new(Membership(consumer))),
         })
     }
 
     pub(super) fn consumer(&self) -> &StreamConsumer<Context> {
-        self.consumer.as_ref().expect("it is taken by drop alone")
+        let membership = self.membership.as_ref();
+        &membership.expect("it is taken at the end alone").0
     }
 
-    /// What the group asks for next.
+    /// What the group asks for, until it is answered.
     pub(super) fn duty(&self) -> Option<Duty> {
-        self.consumer().context().duties.lock().pop_front()
+        self.consumer().context().duties.lock().front().cloned()
     }
 
     /// Runs a call that may block on a thread for it.
@@ -132,28 +149,22 @@ impl Member {
             .map_err(|error| SystemError::fault("a call to kafka ended badly").with_source(error))
     }
 
-    /// Does what the group asks for.
+    /// Does what the group has asked for.
     pub(super) async fn answer(&self, duty: Duty) -> Result<(), SystemError> {
-        self.call(move |consumer| answer(consumer, &duty)).await
+        self.call(move |consumer| {
+            consumer.context().duties.lock().pop_front();
+            answer(consumer, &duty);
+        })
+        .await
     }
 
     /// Leaves the group and waits for it, if this is the last handle.
     pub(super) async fn leave(mut self) -> Result<(), SystemError> {
-        let Some(consumer) = self.consumer.take() else {
+        let Some(last) = self.membership.take().and_then(Arc::into_inner) else {
             return Ok(());
         };
-        let left = move || {
-            let context = consumer.context();
-            context.closing.store(true, Ordering::Release);
-            loop {
-                let duty = context.duties.lock().pop_front();
-                let Some(duty) = duty else { break };
-                answer(&*consumer, &duty);
-            }
-            consumer.unsubscribe();
-            drop(consumer);
-        };
-        tokio::task::spawn_blocking(left).await.map_err(|error| {
+        let left = tokio::task::spawn_blocking(move || drop(last));
+        left.await.map_err(|error| {
             SystemError::fault("leaving a group of kafka ended badly").with_source(error)
         })
     }
@@ -173,14 +184,13 @@ impl Asker for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let Some(consumer) = self.consumer.take().and_then(Arc::into_inner) else {
+        let Some(last) = self.membership.take().and_then(Arc::into_inner) else {
             return;
         };
-        consumer.context().closing.store(true, Ordering::Release);
         // The library waits for the group's answer and joins its threads.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(consumer))),
-            Err(_) => drop(consumer),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(last))),
+            Err(_) => drop(last),
         }
     }
 }

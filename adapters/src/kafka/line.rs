@@ -466,3 +466,93 @@ impl State {
         stretches
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::letter::tests::letter;
+    use super::*;
+
+    const TOPIC: &str = "заказы";
+
+    fn place(partition: i32) -> Place {
+        (TOPIC.into(), partition)
+    }
+
+    /// A line with partitions 0 and 1, from offset 0 on.
+    fn line() -> Line {
+        let line = Line::new(4, 1 << 20);
+        line.assign([(place(0), 0), (place(1), 0)]);
+        line
+    }
+
+    fn take(line: &Line) -> Taken {
+        line.take(2, usize::MAX).expect("there are messages")
+    }
+
+    #[test]
+    fn commits_batches_in_order_and_none_behind_one_that_was_given_back() {
+        let line = line();
+        line.push((0..6).map(|offset| letter(TOPIC, 0, offset)).collect());
+        assert!(line.is_full());
+        let (first, second, third) = (take(&line), take(&line), take(&line));
+        assert!(line.has_room() && line.open() == 3);
+        assert_eq!(
+            (second.stretches[0].first, second.stretches[0].next),
+            (2, 4)
+        );
+        let early = line
+            .may_commit(second.number)
+            .expect_err("it is not the first");
+        assert_eq!(early.code, "E_FAULT");
+        assert!(!line.give_back(second.number), "it is not at the head");
+        assert!(line.is_ending() && !line.is_over());
+        line.may_commit(first.number).expect("it stands before it");
+        line.commit(first.number);
+        assert!(line.may_commit(third.number).is_err());
+        assert!(!line.give_back(third.number), "an earlier one is at fault");
+        assert!(line.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throws_messages_away_when_their_partition_leaves() {
+        let line = line();
+        line.push(vec![letter(TOPIC, 0, 0), letter(TOPIC, 1, 0)]);
+        let held = line.take(1, usize::MAX).expect("there are messages");
+        line.push(vec![letter(TOPIC, 0, 1), letter(TOPIC, 7, 0)]);
+        line.leave(&[place(0)]);
+        line.push(vec![letter(TOPIC, 0, 2)]);
+        assert_eq!(line.waiting().0, 1);
+        let soon = Instant::now() + Duration::from_secs(1);
+        assert!(!line.let_go(&[place(0)], soon).await, "it is held");
+        line.may_commit(held.number).expect("it is still ours");
+        line.lose(&[place(0)]);
+        let error = line.may_commit(held.number).expect_err("it is another's");
+        assert_eq!(
+            error.message,
+            "partition 0 of topic \"заказы\" was given to another member of the group"
+        );
+        // Given back and come again is not the same.
+        line.assign([(place(0), 0)]);
+        assert!(line.may_commit(held.number).is_err());
+    }
+
+    #[test]
+    fn stands_at_the_end_when_the_brokers_or_the_library_say_so() {
+        let line = line();
+        let ends = |first, second| [(place(0), first), (place(1), second)];
+        assert!(!line.seems_at_end());
+        assert!(line.is_at_end(&ends(0, 0)) && !line.is_at_end(&ends(0, 1)));
+        line.end_of(0);
+        line.end_of(1);
+        assert!(line.seems_at_end());
+        // A mark of a transaction stands behind the last message.
+        assert!(!line.is_at_end(&ends(0, 1)) && line.is_at_end(&ends(0, 1)));
+        assert!(!line.is_at_end(&ends(0, 2)));
+        line.push(vec![letter(TOPIC, 1, 1)]);
+        assert!(!line.seems_at_end() && line.quiet().is_none());
+        let taken = take(&line);
+        assert!(!line.is_at_end(&ends(0, 2)), "a batch is open");
+        line.commit(taken.number);
+        assert!(line.is_at_end(&ends(0, 2)));
+    }
+}

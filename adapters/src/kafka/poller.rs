@@ -224,14 +224,9 @@ impl Poller {
         let called = self
             .member
             .call(move |consumer| beginnings(consumer, wanted, reset));
-        let beginnings = match called.await? {
-            Ok(beginnings) => beginnings,
-            Err(error) => {
-                // The group waits for an answer in any case.
-                self.member.answer(Duty::Assign(list)).await?;
-                return Err(error::failed("read the committed offsets", &error));
-            }
-        };
+        let beginnings = called
+            .await?
+            .map_err(|error| error::failed("read the committed offsets", &error))?;
         let mut begun = TopicPartitionList::with_capacity(beginnings.len());
         for ((topic, partition), offset) in &beginnings {
             begun

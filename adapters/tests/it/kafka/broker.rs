@@ -61,8 +61,13 @@ pub type Written<'a> = (
 
 /// Writes messages, in order.
 pub async fn write(topic: &str, messages: &[Written<'_>]) {
+    write_to(&brokers(), topic, messages).await;
+}
+
+/// Writes messages to other brokers than those of the tests, in order.
+pub async fn write_to(brokers: &str, topic: &str, messages: &[Written<'_>]) {
     let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers())
+        .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
         .set("linger.ms", "5")
         .set("queue.buffering.max.messages", "1000000")

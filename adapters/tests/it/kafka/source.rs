@@ -11,7 +11,7 @@ use dajet_core::{
 };
 
 use super::broker::{
-    brokers, committed, delete_topic, make_topic, read_topic, write, write_numbers,
+    brokers, committed, delete_topic, make_topic, read_topic, write, write_numbers, write_to,
 };
 
 /// Longest wait of a test.
@@ -369,6 +369,31 @@ async fn says_that_no_broker_can_be_reached() {
     assert_eq!(error.class, ErrorClass::Transient);
     let told = "no kafka broker of \"127.0.0.1:1\" answers within 10s";
     assert_eq!(error.message, told);
+}
+
+/// The library's own cluster: no other can be stopped at an exact moment.
+#[tokio::test]
+async fn goes_on_after_an_outage_of_the_brokers() {
+    let cluster = rdkafka::mocking::MockCluster::new(1).expect("it starts");
+    cluster.create_topic("orders", 1, 1).expect("it is made");
+    let servers = cluster.bootstrap_servers();
+    write_to(&servers, "orders", &[(0, None, Some(&b"1"[..]), &[])]).await;
+    let options = vec![
+        ("BootstrapServers".into(), Value::text(&*servers)),
+        ("Topic".into(), Value::text("orders")),
+        ("GroupId".into(), Value::text(group())),
+        ("AutoOffsetReset".into(), Value::text("earliest")),
+    ];
+    let mut source = source_of(options);
+    batch(&mut *source).await.commit().await;
+    cluster.broker_down(1).expect("it stops");
+    let answer = read(&mut *source, false).await.expect("it waits");
+    assert!(matches!(answer, Read::Empty { complete: false }));
+    cluster.broker_up(1).expect("it starts");
+    write_to(&servers, "orders", &[(0, None, Some(&b"2"[..]), &[])]).await;
+    let next = batch(&mut *source).await;
+    assert_eq!(next.column("Value"), ["2"]);
+    next.commit().await;
 }
 
 #[tokio::test]
