@@ -9,6 +9,8 @@ mod command_line;
 mod delivery;
 mod example_scripts;
 mod first_light;
+mod hosting;
+mod look_ups;
 mod mistakes;
 mod node;
 mod outages;
