@@ -18,7 +18,7 @@ use crate::mapping::{KnownColumn, MappedTable, Mapping};
 const ATTEMPT: &str = "cannot read the catalog";
 
 const RELATIONS: &str = "\
-SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid)
+SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind IN ('r', 'p')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname, c.relname";
@@ -56,6 +56,8 @@ struct Relation {
     schema: Arc<str>,
     name: Arc<str>,
     visible: bool,
+    /// False for what only looks like a table: a view, a materialized one, a foreign table.
+    is_table: bool,
 }
 
 impl Relation {
@@ -80,10 +82,13 @@ struct Details {
 }
 
 impl Details {
-    fn key(&self, oid: Oid) -> TableKey {
-        self.keys.get(&oid).map_or(TableKey::RowAddress, |names| {
-            TableKey::Columns(names.clone())
-        })
+    /// What tells the rows apart; no columns if nothing does, for the rows are not those of a table.
+    fn key(&self, relation: &Relation) -> TableKey {
+        match self.keys.get(&relation.oid) {
+            _ if !relation.is_table => TableKey::Columns(Vec::new()),
+            Some(names) => TableKey::Columns(names.clone()),
+            None => TableKey::RowAddress,
+        }
     }
 }
 
@@ -224,7 +229,7 @@ fn plain(relation: &Relation, name: &Arc<str>, details: &Details) -> Table {
         name: Arc::clone(name),
         physical: relation.physical(),
         columns: columns.collect(),
-        key: details.key(relation.oid),
+        key: details.key(relation),
         defaults: Defaults::Database,
     }
 }
@@ -239,20 +244,15 @@ fn resolve(
         .columns
         .get(&relation.oid)
         .map_or(&[][..], |columns| columns);
-    mapping.resolve(
-        table,
-        relation.physical(),
-        details.key(relation.oid),
-        |name| {
-            let (part, _) = schema::find(columns, name, |(part, _)| &part.name)?;
-            Some(KnownColumn {
-                name: Arc::clone(&part.name),
-                type_name: Arc::clone(&part.type_name),
-                nullable: part.nullable,
-                generated: part.generated,
-            })
-        },
-    )
+    mapping.resolve(table, relation.physical(), details.key(relation), |name| {
+        let (part, _) = schema::find(columns, name, |(part, _)| &part.name)?;
+        Some(KnownColumn {
+            name: Arc::clone(&part.name),
+            type_name: Arc::clone(&part.type_name),
+            nullable: part.nullable,
+            generated: part.generated,
+        })
+    })
 }
 
 fn suggestion(name: &str, relations: &[Relation], mapping: Option<&Mapping>) -> Option<Arc<str>> {
@@ -284,6 +284,7 @@ async fn relations(session: &mut Session) -> Result<Vec<Relation>, SystemError> 
                 schema: get::<&str>(row, 1)?.into(),
                 name: get::<&str>(row, 2)?.into(),
                 visible: get(row, 3)?,
+                is_table: get(row, 4)?,
             })
         })
         .collect()
@@ -354,6 +355,7 @@ mod tests {
             schema: schema.into(),
             name: name.into(),
             visible,
+            is_table: true,
         };
         let relations = [
             relation(1, "public", "Заказы", true),

@@ -65,10 +65,11 @@ impl Claim for PgClaim {
                     "a transaction with a failed statement cannot be committed",
                 ));
             }
+            let attempted = format!("cannot commit at \"{}\"", self.identity);
             let session = &mut self.lease.session;
             let client = session.client();
             session
-                .run("cannot commit", client.batch_execute("COMMIT"))
+                .run(&attempted, client.batch_execute("COMMIT"))
                 .await?;
             self.lease.give_back();
             Ok(())
@@ -77,10 +78,11 @@ impl Claim for PgClaim {
 
     fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
         Box::pin(async move {
+            let attempted = format!("cannot roll back at \"{}\"", self.identity);
             let session = &mut self.lease.session;
             let client = session.client();
             session
-                .run("cannot roll back", client.batch_execute("ROLLBACK"))
+                .run(&attempted, client.batch_execute("ROLLBACK"))
                 .await?;
             self.lease.give_back();
             Ok(())

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dajet_core::query::{Body, Statement};
-use dajet_core::{Answer, Record, Shape, SystemError, Value};
+use dajet_core::{Answer, OrderKeys, Record, Shape, SystemError, Value};
 use futures::future::join3;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_postgres::types::ToSql;
@@ -291,6 +291,33 @@ pub(super) fn read_keys(
         keys.push(value.map_err(|held| unreadable(key_shape, index, &held))?);
     }
     Ok(())
+}
+
+/// Names the row of a value that cannot be read by those of its ORDER BY values that can.
+pub(super) fn at_row(
+    failure: Failure,
+    prepared: &Prepared,
+    row: &Row,
+    buffer: &mut Buffer,
+) -> Failure {
+    let Failure::Value(message) = failure else {
+        return failure;
+    };
+    let Rendered {
+        keys, key_shape, ..
+    } = &prepared.rendered;
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for (reading, name) in keys.iter().zip(&key_shape.names) {
+        if let Ok(value) = reading.value(row, &prepared.wires, &[], buffer) {
+            names.push(Arc::clone(name));
+            values.push(value);
+        }
+    }
+    let shape = Shape::new(names);
+    Failure::Value(match (OrderKeys { shape, values }).describe(0) {
+        Some(place) => format!("{message}, at the row {place}"),
+        None => message,
+    })
 }
 
 fn unreadable(shape: &Shape, index: usize, held: &str) -> Failure {

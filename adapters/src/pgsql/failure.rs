@@ -47,6 +47,12 @@ fn is_local(error: &Error) -> bool {
 fn from_server(attempted: &str, answer: &DbError) -> SystemError {
     let state = answer.code().code();
     let mut message = format!("{attempted}: {}", answer.message());
+    // what is checked at the commit was attempted by an earlier statement: only the server knows at which table
+    if let Some(table) = answer.table()
+        && !message.contains(&format!("\"{table}\""))
+    {
+        message.push_str(&format!(", in table \"{table}\""));
+    }
     // a detail of class 22 and 23 quotes the row's values: payload never stands in a message
     if let Some(detail) = answer
         .detail()

@@ -9,6 +9,7 @@ mod claim;
 mod dialect;
 mod execution;
 mod failure;
+mod pace;
 mod pool;
 mod service;
 mod session;

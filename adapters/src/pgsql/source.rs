@@ -18,6 +18,7 @@ use super::claim::PgClaim;
 use super::dialect;
 use super::execution;
 use super::failure::{CODE, classify};
+use super::pace::{Load, Mean, Pace};
 use super::pool::Pool;
 use super::session::{Opening, Prepared, Role, Session, Variant};
 use super::values::{Buffer, Scalar};
@@ -25,31 +26,29 @@ use super::values::{Buffer, Scalar};
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /// After this time a waiting read asks who holds the rows.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// Rows of a first read when nobody knows their size and the table is large.
-const PROBE_ROWS: i64 = 100;
 
 /// A queue table.
 pub(super) struct PgSource {
     statement: Arc<Statement>,
     identity: Identity,
     pool: Arc<Pool>,
-    /// Mean bytes of a row, as far as it is known.
-    mean: Mean,
+    pace: Pace,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Mean {
-    /// Nobody has asked yet.
-    Unasked,
-    /// The table is large, the size of its rows unknown.
-    Unknown,
-    /// All rows are so small together that the limit does not matter, or the mean is known.
-    Bytes(usize),
+/// What a read asks for.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    top: i64,
+    /// Bytes near which the batch should end.
+    bytes: usize,
+    parameters: &'a [Value],
 }
 
 /// How a read ended.
 enum Outcome {
-    Rows(Records, OrderKeys),
+    Rows(Records, OrderKeys, Load),
+    /// It received too much; everything is rolled back.
+    Excess(Load),
     /// Sessions of somebody else hold rows; their names.
     Locked(String),
 }
@@ -77,7 +76,7 @@ impl PgSource {
             statement: spec.statement,
             identity,
             pool,
-            mean: Mean::Unasked,
+            pace: Pace::new(),
         })
     }
 
@@ -96,7 +95,11 @@ impl PgSource {
         let top = top(self.queue(), parameters)?;
         // The session is in nobody's hand but this future's: dropping the future closes it.
         let mut lease = self.pool.take().await?;
-        let rows = self.rows(&mut lease.session, top, limit.bytes).await?;
+        let ask = Ask {
+            top,
+            bytes: limit.bytes,
+            parameters,
+        };
         let strict = self.queue().strict;
         let mut complete = limit.wait_for_locked || strict;
         let variant = if complete {
@@ -104,9 +107,7 @@ impl PgSource {
         } else {
             Variant::Skipping
         };
-        let mut outcome = self
-            .read_rows(&mut lease.session, variant, rows, parameters)
-            .await?;
+        let mut outcome = self.read_within(&mut lease.session, variant, &ask).await?;
         if let Outcome::Locked(names) = outcome {
             let queue = &*self.queue().from.table.name;
             tracing::warn!(
@@ -116,12 +117,12 @@ impl PgSource {
             );
             complete = false;
             outcome = self
-                .read_rows(&mut lease.session, Variant::Skipping, rows, parameters)
+                .read_within(&mut lease.session, Variant::Skipping, &ask)
                 .await?;
         }
         match outcome {
-            Outcome::Rows(records, keys) if !records.rows.is_empty() => {
-                self.learn(&records);
+            Outcome::Rows(records, keys, load) if !records.rows.is_empty() => {
+                self.pace.learn(&load);
                 let claim = Box::new(PgClaim::new(lease, self.identity.clone()));
                 Ok(Read::Batch {
                     records,
@@ -134,6 +135,7 @@ impl PgSource {
                 lease.give_back();
                 Ok(Read::Empty { complete })
             }
+            Outcome::Excess(_) => Err(SystemError::fault("a read of one row was broken off")),
             Outcome::Locked(names) => {
                 let attempted = self.statement.attempted();
                 Err(SystemError::transient(
@@ -144,20 +146,36 @@ impl PgSource {
         }
     }
 
+    /// Reads; if more comes than the limit bears, once more with fewer rows.
+    async fn read_within(
+        &mut self,
+        session: &mut Session,
+        variant: Variant,
+        ask: &Ask<'_>,
+    ) -> Result<Outcome, SystemError> {
+        let mut rows = self.rows(session, ask).await?;
+        loop {
+            match self.read_rows(session, variant, rows, ask).await? {
+                Outcome::Excess(load) => rows = self.pace.shrink(&load),
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+
     /// Begins a transaction and reads, in one round trip. An error ends the transaction with its session.
     async fn read_rows(
         &self,
         session: &mut Session,
         variant: Variant,
         rows: i64,
-        parameters: &[Value],
+        ask: &Ask<'_>,
     ) -> Result<Outcome, SystemError> {
         let attempted = self.statement.attempted();
         let prepared = session.prepare(&self.statement, variant).await?;
         let client = session.client();
         let reading = join(
             client.batch_execute(BEGIN),
-            fetch(&client, &prepared, rows, parameters),
+            fetch(&client, &prepared, rows, ask),
         );
         let (begun, fetched) = match variant {
             Variant::Waiting => match self.wait(session, &attempted, reading).await? {
@@ -167,10 +185,22 @@ impl PgSource {
             _ => session.complete(&attempted, reading).await?,
         };
         begun.map_err(|error| classify(&attempted, error))?;
-        let (rows, values) = fetched.map_err(|failure| failure.classify(&attempted))?;
+        let Fetched {
+            records,
+            keys: values,
+            load,
+            excess,
+        } = fetched.map_err(|failure| failure.classify(&attempted))?;
+        if excess {
+            drop((records, values));
+            // what has not been sent yet need not come
+            cancel(&client, &attempted).await?;
+            roll_back(session).await?;
+            return Ok(Outcome::Excess(load));
+        }
         let records = Records {
             shape: Arc::clone(&prepared.rendered.shape),
-            rows,
+            rows: records,
         };
         Ok(Outcome::Rows(
             records,
@@ -178,6 +208,7 @@ impl PgSource {
                 shape: Arc::clone(&prepared.rendered.key_shape),
                 values,
             },
+            load,
         ))
     }
 
@@ -252,24 +283,12 @@ impl PgSource {
     }
 
     /// Rows to ask for.
-    async fn rows(
-        &mut self,
-        session: &mut Session,
-        top: i64,
-        bytes: usize,
-    ) -> Result<i64, SystemError> {
-        if self.mean == Mean::Unasked {
-            self.mean = self.estimate(session, bytes).await?;
+    async fn rows(&mut self, session: &mut Session, ask: &Ask<'_>) -> Result<i64, SystemError> {
+        if self.pace.is_unasked() {
+            let mean = self.estimate(session, ask.bytes).await?;
+            self.pace.start(mean);
         }
-        Ok(match self.mean {
-            Mean::Unasked => top,
-            Mean::Unknown => top.min(PROBE_ROWS),
-            Mean::Bytes(mean) => top.min(
-                i64::try_from(bytes / mean.max(1))
-                    .unwrap_or(i64::MAX)
-                    .max(1),
-            ),
-        })
+        Ok(self.pace.rows(ask.top, ask.bytes))
     }
 
     /// The mean size of a row by the statistics of the database.
@@ -293,20 +312,11 @@ impl PgSource {
         };
         let (rows, size) = (number(0)?, number(1)?);
         Ok(match () {
-            // texts may be compressed on the disk
+            // texts may be compressed on the disk: a read of those that are large is broken off
             () if size * 4.0 < bytes as f64 => Mean::Bytes(1),
             () if rows >= 1.0 => Mean::Bytes((size / rows) as usize),
             () => Mean::Unknown,
         })
-    }
-
-    /// Learns from a batch: quickly that rows are large, slowly that they are small.
-    fn learn(&mut self, records: &Records) {
-        let mean = records.size() / records.rows.len().max(1);
-        self.mean = match self.mean {
-            Mean::Bytes(known) if known > mean => Mean::Bytes((known + 3 * mean) / 4),
-            _ => Mean::Bytes(mean),
-        };
     }
 }
 
@@ -347,12 +357,22 @@ fn top(queue: &Drain, parameters: &[Value]) -> Result<i64, SystemError> {
         .ok_or_else(|| SystemError::misconfigured("E_TYPE", "TOP is not a positive whole number"))
 }
 
+/// What a read has received.
+struct Fetched {
+    records: Vec<Record>,
+    keys: Vec<Value>,
+    load: Load,
+    /// True if it was too much: rows are missing.
+    excess: bool,
+}
+
 async fn fetch(
     client: &Client,
     prepared: &Prepared,
     rows: i64,
-    parameters: &[Value],
-) -> Result<(Vec<Record>, Vec<Value>), execution::Failure> {
+    ask: &Ask<'_>,
+) -> Result<Fetched, execution::Failure> {
+    let parameters = ask.parameters;
     let slots = prepared.rendered.slots.iter();
     let scalars: Vec<Scalar<'_>> = slots
         .map(|slot| Scalar {
@@ -369,13 +389,27 @@ async fn fetch(
     let stream = client.query_raw(&prepared.statement, values).await?;
     let mut stream = std::pin::pin!(stream);
     let mut buffer = Buffer::default();
-    let mut keys = Vec::new();
-    let mut records = Vec::with_capacity(usize::try_from(rows).unwrap_or(0).min(1024));
+    let mut fetched = Fetched {
+        records: Vec::with_capacity(usize::try_from(rows).unwrap_or(0).min(1024)),
+        keys: Vec::new(),
+        load: Load::new(ask.bytes),
+        excess: false,
+    };
     while let Some(row) = stream.try_next().await? {
-        records.push(execution::read(prepared, &row, parameters, &mut buffer)?);
-        execution::read_keys(prepared, &row, &mut buffer, &mut keys)?;
+        let record = execution::read(prepared, &row, parameters, &mut buffer);
+        let read = record.and_then(|record| {
+            execution::read_keys(prepared, &row, &mut buffer, &mut fetched.keys).map(|()| record)
+        });
+        let record =
+            read.map_err(|failure| execution::at_row(failure, prepared, &row, &mut buffer))?;
+        fetched.load.add(record.iter().map(Value::size).sum());
+        fetched.records.push(record);
+        if rows > 1 && fetched.load.is_excess() {
+            fetched.excess = true;
+            break;
+        }
     }
-    Ok((records, keys))
+    Ok(fetched)
 }
 
 async fn cancel(client: &Client, attempted: &str) -> Result<(), SystemError> {

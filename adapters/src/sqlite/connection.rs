@@ -63,17 +63,36 @@ pub struct Surroundings {
     pub held: Arc<Mutex<Held>>,
 }
 
-/// Opens the file, creating it where the mode allows.
+/// What becomes of a file that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// There is nothing to read.
+    Refused,
+    /// It is created where the mode allows, for something is to be written.
+    Created,
+}
+
+/// Opens the file.
 ///
 /// # Errors
 /// `Misconfigured` with what is wrong with the path or the file; busy.
-pub fn open(location: &Location, around: &Surroundings) -> Result<Rc<Connection>, Trouble> {
+pub fn open(
+    location: &Location,
+    around: &Surroundings,
+    absence: Absent,
+) -> Result<Rc<Connection>, Trouble> {
     let attempt = format!("cannot open database \"{}\"", location.name());
     let absent = location.mode != Mode::Memory && !location.path.exists();
     if let Some(error) = obstacle(location, absent) {
         return Err(SystemError::misconfigured("E_DB", format!("{attempt}: {error}")).into());
     }
-    let mut connection = connect(location).map_err(|e| classify(&attempt, e))?;
+    if absent && absence == Absent::Refused {
+        let message = format!("{attempt}: the file does not exist");
+        let error = SystemError::misconfigured("E_DB", message)
+            .with_hint("Check the path: a file is created only when something is written to it.");
+        return Err(error.into());
+    }
+    let mut connection = connect(location, absence).map_err(|e| classify(&attempt, e))?;
     configure(&mut connection, around).map_err(|e| classify(&attempt, e))?;
     if absent {
         // Our own file: writers and readers do not lock each other out then.
@@ -107,18 +126,20 @@ fn obstacle(location: &Location, absent: bool) -> Option<String> {
     must_exist.then(|| "there is no such file, and its mode forbids to create it".into())
 }
 
-fn connect(location: &Location) -> rusqlite::Result<Connection> {
+fn connect(location: &Location, absence: Absent) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
     match location.mode {
         Mode::ReadOnly => {
             Connection::open_with_flags(&location.path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY)
         }
-        Mode::ReadWrite => Connection::open_with_flags(&location.path, flags | write),
-        Mode::ReadWriteCreate => Connection::open_with_flags(
+        Mode::ReadWriteCreate if absence == Absent::Created => Connection::open_with_flags(
             &location.path,
             flags | write | OpenFlags::SQLITE_OPEN_CREATE,
         ),
+        Mode::ReadWrite | Mode::ReadWriteCreate => {
+            Connection::open_with_flags(&location.path, flags | write)
+        }
         Mode::Memory => Connection::open_with_flags_and_vfs(
             &location.path, // names that begin with a slash are shared
             flags | write | OpenFlags::SQLITE_OPEN_CREATE,

@@ -41,9 +41,9 @@ pub struct DrainPlan {
     pub stable: Vec<bool>,
     /// How many readers the script asked for.
     pub visible: usize,
-    /// For each ORDER BY key, its reader.
+    /// For each of them, its reader.
     pub order: Vec<usize>,
-    /// Names of the ORDER BY keys.
+    /// Names of the ORDER BY keys, then of the columns of the table's key that are not among them.
     pub order_shape: Arc<Shape>,
     /// `TOP`.
     pub top: Expr,
@@ -68,6 +68,19 @@ impl DrainPlan {
         let mut builder = Builder::new(drain, &key);
         builder.outputs()?;
         builder.finish()
+    }
+
+    /// Names of the readers: those of the outputs, then those of the hidden order columns.
+    pub fn reader_names(&self) -> Vec<Arc<str>> {
+        let hidden = |index: usize| {
+            let place = self.order.iter().position(|reader| *reader == index)?;
+            self.order_shape.names.get(place).cloned()
+        };
+        let outputs = self.rendered.shape.names.iter().cloned();
+        let count = self.rendered.readers.len();
+        outputs
+            .chain((self.visible..count).map(|index| hidden(index).unwrap_or_default()))
+            .collect()
     }
 
     /// The greatest number of rows of one read.
@@ -182,28 +195,9 @@ impl<'a> Builder<'a> {
                 Expr::Column { column, .. } => Arc::clone(&column.name),
                 _ => Arc::from(format!("key {}", self.order.len() + 1)),
             };
-            let selected = self
-                .drain
-                .columns
-                .iter()
-                .position(|output| same_column(&output.expr, &key.expr));
-            self.order.push(match selected {
-                Some(index) => index,
-                None => {
-                    self.writer.push(", ");
-                    let (expr, data_type) = (key.expr.clone(), None);
-                    let hidden = dajet_core::query::Output {
-                        name: Arc::clone(&name),
-                        expr,
-                        data_type,
-                    };
-                    self.writer.outputs(&[hidden])?;
-                    self.stable.push(true);
-                    self.stable.len() - 1
-                }
-            });
-            self.order_names.push(name);
+            self.name_rows_by(name, &key.expr)?;
         }
+        self.complete_names()?;
         if !self.writer.out.sequences.is_empty() {
             let message = "VECTOR cannot stand in a statement that reads a queue";
             return Err(SystemError::misconfigured("E_UNSUPPORTED", message));
@@ -211,6 +205,50 @@ impl<'a> Builder<'a> {
         let table = table_name(&self.drain.from.table);
         self.writer
             .push(&format!(" FROM {table} AS {}", self.alias));
+        Ok(())
+    }
+
+    /// Adds a value to those that name a row, hidden if the script does not select it.
+    fn name_rows_by(&mut self, name: Arc<str>, expr: &Expr) -> Result<(), SystemError> {
+        let outputs = &mut self.drain.columns.iter();
+        let index = match outputs.position(|output| same_column(&output.expr, expr)) {
+            Some(index) => index,
+            None => {
+                self.writer.push(", ");
+                let hidden = dajet_core::query::Output {
+                    name: Arc::clone(&name),
+                    expr: expr.clone(),
+                    data_type: None,
+                };
+                self.writer.outputs(&[hidden])?;
+                self.stable.push(true);
+                self.stable.len() - 1
+            }
+        };
+        self.order.push(index);
+        self.order_names.push(name);
+        Ok(())
+    }
+
+    /// An order need not tell rows apart: the columns of the key do.
+    fn complete_names(&mut self) -> Result<(), SystemError> {
+        let table = Arc::clone(&self.drain.from.table);
+        for column in &table.columns {
+            let Some(part) = column.single() else {
+                continue;
+            };
+            let in_key = match self.key {
+                Key::Rowid(_) => &*part.type_name == ROWID_TYPE,
+                Key::Columns(names) => names.contains(&part.name),
+            };
+            if in_key && !self.order_names.contains(&column.name) {
+                let expr = Expr::Column {
+                    alias: Arc::clone(&self.drain.from.alias),
+                    column: Arc::new(column.clone()),
+                };
+                self.name_rows_by(Arc::clone(&column.name), &expr)?;
+            }
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use dajet_core::contract::Answer;
 use dajet_core::query::Statement;
-use dajet_core::record::{OrderKeys, Record, Records};
+use dajet_core::record::{OrderKeys, Record, Records, Shape};
 use dajet_core::{SystemError, Value};
 use rusqlite::Connection;
 use rusqlite::types::{Value as Raw, ValueRef};
@@ -463,8 +463,10 @@ impl<'a> Reading<'a> {
             }
             let record = run::read_row(row, plan.key_width, readers, &mut self.arena);
             let record = record.map_err(|why| {
-                let mut error = run::unreadable(&plan.rendered.shape.names, why);
-                error.message = format!("{attempt}: {}", error.message);
+                let mut error = run::unreadable(&plan.reader_names(), why);
+                let place = place(row, plan, &mut self.arena).map(|p| format!(", at the row {p}"));
+                let place = place.unwrap_or_default();
+                error.message = format!("{attempt}: {}{place}", error.message);
                 error
             })?;
             self.bytes += record.iter().map(Value::size).sum::<usize>();
@@ -475,6 +477,19 @@ impl<'a> Reading<'a> {
         }
         Ok(true)
     }
+}
+
+/// Names a row by those of its ORDER BY values that can be read.
+fn place(row: &rusqlite::Row<'_>, plan: &DrainPlan, arena: &mut Arena) -> Option<String> {
+    let values = run::readable(row, plan.key_width, &plan.rendered.readers, arena);
+    let names = plan.order_shape.names.iter();
+    let named = names.zip(&plan.order).filter_map(|(name, index)| {
+        let value = values.get(*index)?.clone()?;
+        Some((Arc::clone(name), value))
+    });
+    let (names, values): (Vec<_>, Vec<_>) = named.unzip();
+    let shape = Shape::new(names);
+    OrderKeys { shape, values }.describe(0)
 }
 
 /// Rows, taken apart: what the script sees, what order keys say, and everything for the comparison.

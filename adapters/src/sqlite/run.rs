@@ -195,6 +195,22 @@ pub fn read_row(
     Ok(record)
 }
 
+/// Reads the outputs of a row, each for itself; `None` for those that cannot be read.
+pub fn readable(
+    row: &Row<'_>,
+    first: usize,
+    readers: &[Reader],
+    arena: &mut Arena,
+) -> Vec<Option<Value>> {
+    let mut column = first;
+    let values = readers.iter().map(|reader| {
+        let value = read_output(row, column, reader, arena).ok();
+        column += reader.width();
+        value
+    });
+    values.collect()
+}
+
 /// True if the output at `column` would be read as `before`.
 pub fn reads_as(
     (row, column): (&Row<'_>, usize),

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 
 use super::address::{Location, Mode};
-use super::connection::{self, Surroundings};
+use super::connection::{self, Absent, Surroundings};
 use super::dialect::{self, Rendered};
 use super::failure::{Trouble, classify};
 use super::queue::SourceClaim;
@@ -105,11 +105,15 @@ impl State {
         self.freed = true;
     }
 
-    /// The connection that reads. If the file was replaced or deleted, the new one is opened.
+    /// The connection that reads. If the file was replaced, the new one is opened; none is created.
     ///
     /// # Errors
     /// See [`connection::open`].
     pub fn main(&mut self) -> Result<Rc<Connection>, Trouble> {
+        self.main_or(Absent::Refused)
+    }
+
+    fn main_or(&mut self, absence: Absent) -> Result<Rc<Connection>, Trouble> {
         if self.main.is_some() && self.owner.is_none() && self.location.mode != Mode::Memory {
             let now = connection::file_number(&self.location.path);
             if now != self.file {
@@ -120,7 +124,7 @@ impl State {
         if let Some(open) = &self.main {
             return Ok(Rc::clone(open));
         }
-        let open = connection::open(&self.location, &self.around)?;
+        let open = connection::open(&self.location, &self.around, absence)?;
         self.file = connection::file_number(&self.location.path);
         self.main = Some(Rc::clone(&open));
         Ok(open)
@@ -131,11 +135,11 @@ impl State {
     /// # Errors
     /// See [`connection::open`].
     pub fn writer(&mut self) -> Result<Rc<Connection>, Trouble> {
-        self.main()?;
+        self.main_or(Absent::Created)?;
         if let Some(open) = &self.writer {
             return Ok(Rc::clone(open));
         }
-        let open = connection::open(&self.location, &self.around)?;
+        let open = connection::open(&self.location, &self.around, Absent::Refused)?;
         self.writer = Some(Rc::clone(&open));
         Ok(open)
     }
@@ -285,10 +289,11 @@ impl State {
     /// Any class; nothing is written then.
     pub fn execute(&mut self, statement: &Statement, batch: &Batch) -> Result<Answer, Trouble> {
         let rendered = self.rendered(statement)?;
-        let main = self.main()?;
         if matches!(statement.body, Body::Select(_)) && rendered.sequences.is_empty() {
+            let main = self.main()?;
             return run::run(&main, &rendered, batch, &self.around.sequences);
         }
+        let main = self.main_or(Absent::Created)?;
         self.need_write_lock()?;
         self.begin_immediate(&main)?;
         let before = main.total_changes();

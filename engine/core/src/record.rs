@@ -49,7 +49,8 @@ impl Records {
 /// Committer can translate `SystemError::record` (an index of emitted records) into the row of the queue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OrderKeys {
-    /// Logical names of the ORDER BY columns, in order; empty if the source has no order.
+    /// Logical names of the ORDER BY columns, in order, then of the columns of the table's key that are not among them; empty
+    /// if the source has neither.
     pub shape: Arc<Shape>,
     /// The values, record after record: `shape.names.len()` for each.
     pub values: Vec<Value>,

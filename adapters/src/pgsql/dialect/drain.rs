@@ -3,9 +3,10 @@
 //! The first step locks the keys of the next rows in order, the second deletes these rows, the third sorts what was
 //! deleted, for `RETURNING` has no order.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use dajet_core::query::{Drain, Expr, Order, Output};
+use dajet_core::query::{Drain, Expr, From, Order, Output};
 use dajet_core::{Shape, SystemError, TableKey};
 
 use super::select::{Item, composite};
@@ -33,6 +34,7 @@ pub(in crate::pgsql) fn drain(
     let mut writer = Writer::new(Feed::Each, Some("source"));
     let table = table_name(&queue.from.table.physical);
     let keys: Vec<String> = match &queue.from.table.key {
+        TableKey::Columns(names) if names.is_empty() => return Err(no_table(queue)),
         TableKey::Columns(names) => names.iter().map(|name| identifier(name)).collect(),
         // a row address tells the rows of one partition apart, not those of several
         TableKey::RowAddress => vec!["ctid".into(), "tableoid".into()],
@@ -81,6 +83,16 @@ pub(in crate::pgsql) fn drain(
     })
 }
 
+fn no_table(queue: &Drain) -> SystemError {
+    let message = format!(
+        "cannot consume from view \"{}\": only rows of tables can be consumed",
+        queue.from.table.name
+    );
+    SystemError::misconfigured("E_DB", message).with_hint(
+        "Rows are deleted as they are read: CONSUME from the table itself (views and foreign tables can be read by SELECT).",
+    )
+}
+
 /// The rows that were deleted, sorted.
 fn returning(
     writer: &mut Writer,
@@ -124,12 +136,14 @@ struct Key {
 }
 
 /// The final order. What it needs and the script does not select is added to the items, hidden from the records.
+///
+/// An order need not tell rows apart: the columns of the table's key follow, for the name of a row only.
 fn keys_of(
     writer: &mut Writer,
     queue: &Drain,
     items: &mut Vec<Item>,
 ) -> Result<Vec<Key>, SystemError> {
-    let mut keys = Vec::with_capacity(queue.order.len());
+    let mut keys: Vec<Key> = Vec::with_capacity(queue.order.len());
     for Order { expr, descending } in &queue.order {
         if matches!(expr, Expr::Parameter { .. } | Expr::Literal(_)) {
             continue; // the same in every row
@@ -138,29 +152,8 @@ fn keys_of(
             Expr::Column { column, .. } => Arc::clone(&column.name),
             _ => format!("ORDER BY {}", keys.len() + 1).into(),
         };
-        let output = Output {
-            name: Arc::clone(&name),
-            expr: expr.clone(),
-            data_type: None,
-        };
-        let (wanted, _) = writer.outputs(&[output])?;
-        let selected = match wanted.as_slice() {
-            [item] => items.iter().position(|selected| selected.sql == item.sql),
-            _ => None,
-        };
-        let first = selected.unwrap_or(items.len());
-        let parts = first..first + wanted.len();
-        if selected.is_none() {
-            items.extend(
-                wanted
-                    .into_iter()
-                    .zip(parts.clone())
-                    .map(|(item, index)| Item {
-                        name: quoted(&format!("#order{index}")),
-                        ..item
-                    }),
-            );
-        }
+        let parts = select_key(writer, &name, expr, items)?;
+        let first = parts.start;
         let direction = if *descending { "DESC" } else { "ASC" };
         let terms = parts
             .map(|index| format!("queue.{} {direction}", items[index].name))
@@ -178,5 +171,69 @@ fn keys_of(
             terms,
         });
     }
+    for (name, expr) in missing_key(queue, &keys) {
+        let index = select_key(writer, &name, &expr, items)?.start;
+        let data_type = data_type_of(&expr);
+        keys.push(Key {
+            name,
+            reading: Reading::Column { index, data_type },
+            terms: Vec::new(),
+        });
+    }
     Ok(keys)
+}
+
+/// Columns of the table's key that are not among the sort keys.
+fn missing_key(queue: &Drain, keys: &[Key]) -> Vec<(Arc<str>, Expr)> {
+    let From { table, alias, .. } = &queue.from;
+    let TableKey::Columns(names) = &table.key else {
+        return Vec::new();
+    };
+    let columns = table.columns.iter().filter(|column| {
+        let part = column.single();
+        part.is_some_and(|part| names.contains(&part.name))
+            && !keys.iter().any(|key| key.name == column.name)
+    });
+    columns
+        .map(|column| {
+            let expr = Expr::Column {
+                alias: Arc::clone(alias),
+                column: Arc::new(column.clone()),
+            };
+            (Arc::clone(&column.name), expr)
+        })
+        .collect()
+}
+
+/// Where among the items the parts of a key are; they are added if the script does not select it.
+fn select_key(
+    writer: &mut Writer,
+    name: &Arc<str>,
+    expr: &Expr,
+    items: &mut Vec<Item>,
+) -> Result<Range<usize>, SystemError> {
+    let output = Output {
+        name: Arc::clone(name),
+        expr: expr.clone(),
+        data_type: None,
+    };
+    let (wanted, _) = writer.outputs(&[output])?;
+    let selected = match wanted.as_slice() {
+        [item] => items.iter().position(|selected| selected.sql == item.sql),
+        _ => None,
+    };
+    let first = selected.unwrap_or(items.len());
+    let parts = first..first + wanted.len();
+    if selected.is_none() {
+        items.extend(
+            wanted
+                .into_iter()
+                .zip(parts.clone())
+                .map(|(item, index)| Item {
+                    name: quoted(&format!("#order{index}")),
+                    ..item
+                }),
+        );
+    }
+    Ok(parts)
 }

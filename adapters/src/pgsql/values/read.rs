@@ -226,7 +226,13 @@ fn real<F: Copy + Into<f64>>(value: F, shortest: impl Fn(F) -> String) -> Result
         }
         .into());
     }
+    // a tiny number is rounded to the 38 places that a decimal has: it was approximate already
+    let tiny = || match wide.abs() < 1.0 {
+        true => text::parse_decimal(&format!("{wide:.38}")),
+        false => None,
+    };
     text::parse_decimal(&shortest(value))
+        .or_else(tiny)
         .map(Value::Decimal)
         .ok_or_else(|| "a floating-point number of more than 38 digits".into())
 }

@@ -170,3 +170,24 @@ async fn a_statement_that_lasts_too_long_is_broken_off() {
     );
     database.close().await;
 }
+
+#[tokio::test]
+async fn what_is_refused_at_the_commit_names_the_database_and_the_table() {
+    let sql = "CREATE TABLE \"Цель\" (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let target = table(&service, "Цель").await;
+    let mut claim = service.begin().await.expect("begins");
+    let rows = [vec![1.into_value()], vec![1.into_value()]];
+    claim
+        .execute(&insert(&target, &["a"]), &rows)
+        .await
+        .expect("it is checked later");
+    let error = claim.commit().await.expect_err("two equal rows");
+    assert_eq!(error.class, ErrorClass::Rejected);
+    let place = format!("cannot commit at \"{}\": ", service.identity());
+    assert!(error.message.starts_with(&place), "{error}");
+    assert!(!place.contains(":dajet@"), "{place}");
+    assert!(error.message.ends_with(", in table \"Цель\""), "{error}");
+    database.close().await;
+}

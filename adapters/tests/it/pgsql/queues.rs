@@ -1,11 +1,12 @@
 //! The laws of a source: order, commit, release, drop, several open claims.
 
+use dajet_core::contract::SourceSpec;
 use dajet_core::query::{Body, Statement};
-use dajet_core::{Limit, Value};
+use dajet_core::{ErrorClass, Limit, Value};
 
 use super::fixture::{
-    Database, SKIPPING, WAITING, ascending, batch, drain, empty, insert, integers, one, select,
-    source, table,
+    Database, SKIPPING, WAITING, ascending, batch, drain, empty, insert, integers, one, query,
+    select, source, table,
 };
 
 const QUEUE: &str = "CREATE TABLE \"Очередь\" (\"Номер\" bigint PRIMARY KEY, \"Тело\" text);
@@ -130,13 +131,16 @@ async fn order_columns_need_not_be_selected_and_may_be_null() {
     let (records, keys, claim) = batch(&mut source, WAITING).await;
     assert_eq!(integers(&records.rows), [4, 3, 2]);
     assert_eq!(records.shape.names.len(), 1);
-    assert_eq!(keys.describe(0).as_deref(), Some("Приоритет = 1, Код = г"));
+    assert_eq!(
+        keys.describe(0).as_deref(),
+        Some("Приоритет = 1, Код = г, id = 4")
+    );
     claim.commit().await.expect("commits");
     let (records, keys, claim) = batch(&mut source, SKIPPING).await;
     assert_eq!(integers(&records.rows), [5, 1]);
     assert_eq!(
         keys.describe(1).as_deref(),
-        Some("Приоритет = NULL, Код = а")
+        Some("Приоритет = NULL, Код = а, id = 1")
     );
     claim.commit().await.expect("commits");
     database.close().await;
@@ -302,5 +306,102 @@ async fn sessions_of_a_reader_guard_the_plan() {
         expected.map(|(name, value)| vec![Value::text(name), Value::text(value)])
     );
     claim.commit().await.expect("commits");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn large_rows_come_in_small_batches_though_the_disk_keeps_them_small() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, txt text);
+        INSERT INTO t SELECT n, repeat('ж', 5000000) FROM generate_series(1, 24) AS n";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let queue = drain(&table(&service, "t").await, &["id", "txt"], &["id"], 1000);
+    let mut source = source(&service, queue);
+    let mut seen = Vec::new();
+    while seen.len() < 24 {
+        let (records, _, claim) = batch(&mut source, WAITING).await;
+        let most = WAITING.bytes + 20_000_000;
+        assert!(records.size() <= most, "{} bytes", records.size());
+        seen.extend(integers(&records.rows));
+        claim.commit().await.expect("commits");
+        assert_eq!(
+            database.number("SELECT count(*) FROM t").await,
+            24 - seen.len() as i64
+        );
+    }
+    assert_eq!(seen, (1..=24).collect::<Vec<_>>());
+    database.close().await;
+}
+
+#[tokio::test]
+async fn rows_that_become_large_break_a_batch_off() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, txt text);
+        INSERT INTO t SELECT n, repeat('ж', CASE WHEN n > 300 THEN 200000 ELSE 100 END) FROM generate_series(1, 400) AS n";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let queue = drain(&table(&service, "t").await, &["id", "txt"], &["id"], 1000);
+    let mut source = source(&service, queue);
+    let limit = Limit {
+        bytes: 1 << 20,
+        ..WAITING
+    };
+    let mut sizes = Vec::new();
+    let mut seen = Vec::new();
+    while seen.len() < 400 {
+        let (records, _, claim) = batch(&mut source, limit).await;
+        assert!(
+            records.size() <= 2 * limit.bytes,
+            "{} bytes",
+            records.size()
+        );
+        sizes.push(records.rows.len());
+        seen.extend(integers(&records.rows));
+        claim.commit().await.expect("commits");
+    }
+    assert_eq!(seen, (1..=400).collect::<Vec<_>>());
+    assert!(sizes.len() <= 53 && sizes[0] + sizes[1] >= 300, "{sizes:?}");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn an_order_that_does_not_tell_rows_apart_is_completed_by_the_key() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, \"Дата\" int); INSERT INTO t VALUES (7, 1)";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let queue = drain(&table(&service, "t").await, &["Дата"], &["Дата"], 10);
+    let mut source = source(&service, queue);
+    let (records, keys, claim) = batch(&mut source, WAITING).await;
+    assert_eq!(records.rows, [[Value::Integer(1)]]);
+    assert_eq!(keys.describe(0).as_deref(), Some("Дата = 1, id = 7"));
+    claim.commit().await.expect("commits");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_table_is_read_and_not_consumed() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+        CREATE VIEW \"Вид\" AS SELECT id FROM t;
+        CREATE MATERIALIZED VIEW m AS SELECT id FROM t; CREATE UNIQUE INDEX ON m (id)";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    for name in ["Вид", "m"] {
+        let view = table(&service, name).await;
+        let rows = query(&service, select(&view, &["id"])).await;
+        assert_eq!(rows, [[Value::Integer(1)]]);
+        let statement = Statement::new(0, Body::Drain(drain(&view, &["id"], &["id"], 1)));
+        let spec = SourceSpec {
+            statement,
+            session_name: "host/очередь.sql".into(),
+            permits: 1,
+        };
+        let error = service.source(spec).map(|_| ()).expect_err("it is a view");
+        assert_eq!(error.class, ErrorClass::Misconfigured);
+        assert!(
+            error
+                .message
+                .starts_with(&format!("cannot consume from view \"{name}\"")),
+            "{error}"
+        );
+    }
     database.close().await;
 }

@@ -209,9 +209,50 @@ async fn what_the_language_cannot_hold_is_refused_by_name() {
             error.message.contains("\"Значение\" holds") && error.message.contains(expected),
             "{error}"
         );
+        assert!(error.message.ends_with(", at the row id = 1"), "{error}");
         database
             .becomes(&format!("SELECT count(*) FROM {name}"), 1)
             .await;
     }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn tiny_floating_numbers_are_rounded_to_38_places() {
+    let sql = "CREATE TABLE t AS SELECT 1 AS id, 1.17549e-38::real AS a, -1.5e-37::float8 AS b, 5e-324::float8 AS c, 0.1::real AS d";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let target = table(&service, "t").await;
+    let rows = query(&service, select(&target, &["a", "b", "c", "d"])).await;
+    let texts: Vec<String> = rows[0].iter().map(ToString::to_string).collect();
+    let zeros = "0".repeat(36);
+    assert_eq!(
+        texts,
+        [
+            format!("0.{zeros}01"),
+            format!("-0.{zeros}15"),
+            format!("0.{zeros}00"),
+            "0.1".into()
+        ]
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_row_is_named_by_what_of_its_order_can_be_read() {
+    let sql =
+        "CREATE TABLE \"Очередь\" (\"Код\" text PRIMARY KEY, \"Когда\" timestamp, \"Тело\" float8);
+        INSERT INTO \"Очередь\" VALUES ('а', 'infinity', 'NaN')";
+    let database = Database::with(sql).await;
+    let service = database.service();
+    let target = table(&service, "Очередь").await;
+    let mut source = source(&service, drain(&target, &["Тело"], &["Когда"], 10));
+    let error = source
+        .read(WAITING, &[])
+        .await
+        .map(|_| ())
+        .expect_err("it is refused");
+    let expected = "cannot read queue \"Очередь\": column \"Тело\" holds NaN, at the row Код = а";
+    assert_eq!(error.message, expected);
     database.close().await;
 }

@@ -44,9 +44,8 @@ async fn a_file_is_created_unless_its_mode_forbids() {
     assert!(!root.join("нет.db").exists());
     let error = probe(root, "sqlite://нет/нет.db").await.unwrap_err();
     assert!(error.contains("there is no folder"), "{error}");
-    probe(root, "sqlite://%D0%B5%D1%81%D1%82%D1%8C%20%23.db")
-        .await
-        .unwrap();
+    let service = open(root, "sqlite://%D0%B5%D1%81%D1%82%D1%8C%20%23.db").unwrap();
+    service.begin().await.unwrap().commit().await.unwrap();
     assert!(root.join("есть #.db").exists());
     probe(root, "sqlite://есть %23.db?mode=readonly")
         .await
@@ -56,6 +55,43 @@ async fn a_file_is_created_unless_its_mode_forbids() {
     let one = open(root, "sqlite://x.db").unwrap();
     let two = open(root, &format!("sqlite://{}/./x.db", root.display())).unwrap();
     assert_eq!(one.identity(), two.identity());
+}
+
+#[tokio::test]
+async fn reading_creates_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let error = probe(root, "sqlite://нет.db").await.unwrap_err();
+    assert!(
+        error.ends_with("нет.db\": the file does not exist"),
+        "{error}"
+    );
+    let service = open(root, "sqlite://нет.db").unwrap();
+    let error = refused(service.describe(&["q".into()]).await);
+    assert_eq!(error.class, ErrorClass::Misconfigured);
+    assert!(
+        error.message.ends_with("the file does not exist"),
+        "{error}"
+    );
+    assert!(!root.join("нет.db").exists());
+    // the file may come later
+    let other = rusqlite::Connection::open(root.join("нет.db")).unwrap();
+    other
+        .execute_batch("CREATE TABLE q(id INTEGER PRIMARY KEY)")
+        .unwrap();
+    table(&*service, "q").await;
+}
+
+#[tokio::test]
+async fn a_queue_whose_file_was_removed_is_not_created_anew() {
+    let fixture = Fixture::new("CREATE TABLE q(id INTEGER PRIMARY KEY); INSERT INTO q VALUES (1)");
+    let mut source = fixture.source("q", &["id"], 5).await;
+    batch(&mut *source).await.claim.release().await.unwrap();
+    let path = fixture.folder.path().join("очередь.db");
+    std::fs::remove_file(&path).unwrap();
+    let error = refused(read_with(&mut *source, ALL, &[]).await);
+    assert_eq!(error.class, ErrorClass::Misconfigured, "{error}");
+    assert!(!path.exists());
 }
 
 #[tokio::test]

@@ -237,7 +237,7 @@ async fn hidden_order_columns_do_not_reach_the_script() {
     let mut source = fixture.service.source(spec(statement)).unwrap();
     let one = batch(&mut *source).await;
     assert_eq!(one.rows, [[Value::Integer(2)], [Value::Integer(1)]]);
-    assert_eq!(one.keys.describe(0).as_deref(), Some("a = 8"));
+    assert_eq!(one.keys.describe(0).as_deref(), Some("a = 8, id = 2"));
     fixture.run("UPDATE q SET a = 7 WHERE id = 1");
     assert!(
         one.claim.commit().await.is_err(),

@@ -123,7 +123,22 @@ async fn text_that_is_not_utf8_is_refused() {
     let mut source = fixture.source("q", &["id"], 9).await;
     let error = refused(read_with(&mut *source, ALL, &[]).await);
     assert_eq!(error.class, ErrorClass::Rejected);
-    let expected =
-        "cannot read queue \"q\": cannot read column \"Тело\": it holds text that is not UTF-8";
+    let expected = "cannot read queue \"q\": cannot read column \"Тело\": it holds text that is not UTF-8, at the row id = 2";
     assert_eq!(error.message, expected);
+}
+
+#[tokio::test]
+async fn an_infinite_number_is_refused_by_the_name_of_its_row() {
+    let fixture = Fixture::new(
+        "CREATE TABLE q(id INTEGER PRIMARY KEY, x REAL, k INTEGER);
+         INSERT INTO q VALUES (1, 1e-320, 1), (57, 1e999, 2);",
+    );
+    let mut source = fixture.source("q", &["k"], 9).await;
+    let error = refused(read_with(&mut *source, ALL, &[]).await);
+    assert_eq!(error.class, ErrorClass::Rejected);
+    assert!(
+        error.message.contains("column \"x\": it holds inf")
+            && error.message.ends_with(", at the row k = 2, id = 57"),
+        "{error}"
+    );
 }
