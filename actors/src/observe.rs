@@ -60,7 +60,7 @@ pub enum State {
     Starting,
     /// At least one pipeline works.
     Running,
-    /// Every source is empty.
+    /// Every source is empty and nothing is in flight.
     Idle,
     /// A pipeline waits before it tries again.
     Waiting,
@@ -112,7 +112,8 @@ impl Observer {
             State::Stopping
         } else if c.waiting.load(Relaxed) > 0 {
             State::Waiting
-        } else if c.running.load(Relaxed) > 0 {
+        } else if c.running.load(Relaxed) > 0 || c.in_flight.load(Relaxed) > 0 {
+            // A source may be empty while its last batch is on its way: that is work too.
             State::Running
         } else if c.idle.load(Relaxed) > 0 {
             State::Idle
@@ -157,9 +158,15 @@ impl Observer {
         self.counters.stopping.store(true, Relaxed);
     }
 
-    pub(crate) fn ended(&self, failed: bool) {
-        self.counters.failed.store(failed, Relaxed);
-        self.counters.ended.store(true, Relaxed);
+    /// The script has ended, by `error` if there is one. What a pipeline has reported already counts once.
+    pub(crate) fn ended(&self, error: Option<String>) {
+        let c = &*self.counters;
+        c.failed.store(error.is_some(), Relaxed);
+        c.ended.store(true, Relaxed);
+        if error.is_some() && *c.last_error.lock() != error {
+            c.errors.fetch_add(1, Relaxed);
+            *c.last_error.lock() = error;
+        }
     }
 }
 
@@ -236,8 +243,32 @@ mod tests {
         assert_eq!(observer.snapshot().state, State::Waiting);
         drop(a);
         assert_eq!(observer.snapshot().state, State::Running);
-        observer.ended(true);
+        observer.ended(Some("порядок нарушен".to_owned()));
         assert_eq!(observer.snapshot().state, State::Failed);
+    }
+
+    #[test]
+    fn an_error_that_ends_the_script_counts_once() {
+        let observer = Observer::new();
+        observer.failed("нет места".to_owned());
+        observer.ended(Some("нет места".to_owned()));
+        assert_eq!(observer.snapshot().errors, 1);
+        let observer = Observer::new();
+        observer.ended(Some("нет места".to_owned()));
+        let snapshot = observer.snapshot();
+        assert_eq!(snapshot.errors, 1);
+        assert_eq!(snapshot.last_error.as_deref(), Some("нет места"));
+    }
+
+    #[test]
+    fn is_idle_only_when_the_last_batch_is_committed() {
+        let observer = Observer::new();
+        let mut pipeline = observer.pipeline();
+        let batch = observer.batch_in_flight();
+        pipeline.show(Doing::Idle);
+        assert_eq!(observer.snapshot().state, State::Running);
+        drop(batch);
+        assert_eq!(observer.snapshot().state, State::Idle);
     }
 
     #[test]

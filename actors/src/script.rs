@@ -93,8 +93,11 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
         }) => Outcome::GaveUp(error),
         Err(Failure { error, .. }) => Outcome::Failed(error),
     };
-    let failed = matches!(outcome, Outcome::GaveUp(_) | Outcome::Failed(_));
-    script.spec.observer.ended(failed);
+    let failure = match &outcome {
+        Outcome::GaveUp(error) | Outcome::Failed(error) => Some(error.chain()),
+        Outcome::Ended { .. } | Outcome::Stopped => None,
+    };
+    script.spec.observer.ended(failure);
     outcome
 }
 

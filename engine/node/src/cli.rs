@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{ConfigArgs, settings_help};
 use crate::error::HostError;
 
-const COMMANDS: [&str; 5] = ["run", "stream", "check", "explain", "help"];
+const COMMANDS: [&str; 6] = ["run", "stream", "check", "explain", "status", "help"];
 
 /// Runs scripts that drain queues and deliver the records elsewhere, in order and at least once.
 #[derive(Parser, Debug)]
@@ -69,6 +69,17 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Shows what the scripts of a running node do: a table
+    Status {
+        /// Where the node answers (its --status): host:port, or a port of this machine [default: the setting Status]
+        address: Option<String>,
+        /// Prints the JSON of the node as it comes
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 /// How to run.
@@ -86,6 +97,9 @@ pub struct RunArgs {
     /// Prints the value that the script returns, as JSON
     #[arg(long)]
     pub result: bool,
+    /// Answers by HTTP what the scripts do: host:port, or a port that is open to this machine only
+    #[arg(long, value_name = "ADDRESS")]
+    pub status: Option<String>,
     /// Settings.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -110,6 +124,12 @@ pub fn normalise(args: impl IntoIterator<Item = OsString>) -> Result<Vec<OsStrin
             return Err(HostError::Usage {
                 message: format!("\"{first}\" is a configuration, not a script"),
                 hint: Some(format!("Write dajet run FILE --config {first}.")),
+            });
+        }
+        if Path::new(&first).is_dir() {
+            return Err(HostError::Usage {
+                message: format!("\"{first}\" is a folder, not a script"),
+                hint: Some(format!("Write dajet run {first} to run all scripts in it.")),
             });
         }
         if !Path::new(&first).exists() && !first.contains(['.', '/', '\\']) {

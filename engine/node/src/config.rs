@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::error::HostError;
 use crate::relaxed;
+use crate::web::address;
 
 /// Where settings come from, as the command line says it.
 #[derive(Args, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct Settings {
     pub log_level: String,
     /// Where relative paths start.
     pub root: PathBuf,
+    /// Where the status is answered, `host:port`; nowhere if it is missing.
+    pub status: Option<String>,
 }
 
 impl Default for Settings {
@@ -55,6 +58,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             root: PathBuf::from("."),
+            status: None,
         }
     }
 }
@@ -140,6 +144,12 @@ const SETTINGS: &[Setting] = &[
             s.root = PathBuf::from(v);
             Ok(())
         },
+    },
+    Setting {
+        name: "Status",
+        default: "nowhere",
+        meaning: "where run answers what scripts do: host:port, or a port of this machine (--status)",
+        set: |s, v| address::parse(v).map(|a| s.status = Some(a)),
     },
 ];
 
@@ -424,6 +434,7 @@ mod tests {
             "BatchBytes=2GB",
             "LogFormat=xml",
             "ReadAhead",
+            "Status=host",
         ] {
             let error = load_for_test(None, &[], &[pair]).unwrap_err();
             assert!(error.starts_with("error: setting \""), "{error}");

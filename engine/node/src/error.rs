@@ -70,6 +70,22 @@ pub enum HostError {
         /// Why.
         source: io::Error,
     },
+    /// The status cannot be answered at this address.
+    #[error("cannot listen at \"{address}\"")]
+    Listen {
+        /// `host:port`.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A node cannot be asked.
+    #[error("cannot get the status of the node at \"{address}\"")]
+    Unreachable {
+        /// `host:port`.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -108,7 +124,9 @@ impl HostError {
     /// The exit code that this error means.
     pub fn exit(&self) -> Exit {
         match self {
-            HostError::Start { .. } | HostError::Output(_) => Exit::RunTime,
+            HostError::Start { .. } | HostError::Output(_) | HostError::Unreachable { .. } => {
+                Exit::RunTime
+            }
             _ => Exit::Usage,
         }
     }
@@ -117,9 +135,32 @@ impl HostError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             HostError::Usage { hint, .. } | HostError::File { hint, .. } => hint.as_deref(),
+            HostError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some("Another process listens there. Choose another port by --status.")
+            }
+            HostError::Unreachable { source, .. }
+                if source.kind() == io::ErrorKind::ConnectionRefused =>
+            {
+                Some("A node answers there if it was started by dajet run … --status ADDRESS.")
+            }
             _ => None,
         }
     }
+}
+
+/// The error and its causes on one line; a cause that the text holds already is left out.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The error with its chain of causes on one line, and the hint on a second one.
@@ -127,12 +168,7 @@ pub struct Chain<'a>(pub &'a HostError);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.0)?;
-        let mut cause = std::error::Error::source(self.0);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
+        write!(f, "error: {}", causes(self.0))?;
         match self.0.hint() {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

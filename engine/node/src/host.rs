@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::TcpListener;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_rt::{System, SystemRunner};
@@ -12,11 +14,13 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::{Board, Row};
 use crate::config::Settings;
 use crate::error::HostError;
 use crate::progress::{REDRAW, Watch};
 use crate::screen::Screen;
 use crate::signals::Signals;
+use crate::web;
 
 /// How long a script may take, after its grace period, to give back what it holds.
 const RELEASE_GRACE: Duration = Duration::from_secs(5);
@@ -76,6 +80,16 @@ pub struct Surroundings<'a> {
     pub screen: &'a Screen,
     /// What asks for the end.
     pub signals: &'a Signals,
+    /// What is shown to whoever asks.
+    pub board: Arc<Board>,
+}
+
+/// A script to be run, and its place on the board.
+pub struct Start {
+    /// The script.
+    pub spec: ScriptSpec,
+    /// Its place.
+    pub row: Arc<Row>,
 }
 
 impl Node {
@@ -98,18 +112,37 @@ impl Node {
         self.arbiters.clone()
     }
 
-    /// Runs the scripts together until all have ended. `on_end` is called for each as it ends, with its index, how it ended
-    /// and a watch that holds its summary.
+    /// Runs the scripts together until all have ended, and answers what they do at `status`. `on_end` is called for each as it
+    /// ends, with its index, how it ended and a watch that holds its summary.
     ///
     /// # Errors
-    /// If signals cannot be listened to.
+    /// If signals cannot be listened to, or the status cannot be served.
     pub fn run(
         self,
-        specs: Vec<ScriptSpec>,
+        scripts: Vec<Start>,
+        status: Option<TcpListener>,
         surroundings: &Surroundings<'_>,
         on_end: impl FnMut(usize, End, Watch),
     ) -> Result<(), HostError> {
-        self.system.block_on(run_all(specs, surroundings, on_end))
+        self.system.block_on(async {
+            let server = status
+                .map(|listener| web::serve(listener, surroundings.board.clone()))
+                .transpose()
+                .map_err(|source| HostError::Start {
+                    what: "the status",
+                    source,
+                })?;
+            let handle = server.map(|server| {
+                let handle = server.handle();
+                actix_rt::spawn(server);
+                handle
+            });
+            let ran = run_all(scripts, surroundings, on_end).await;
+            if let Some(handle) = handle {
+                handle.stop(false).await;
+            }
+            ran
+        })
     }
 }
 
@@ -127,7 +160,7 @@ fn runtime() -> Result<&'static Runtime, HostError> {
 }
 
 async fn run_all(
-    specs: Vec<ScriptSpec>,
+    scripts: Vec<Start>,
     surroundings: &Surroundings<'_>,
     mut on_end: impl FnMut(usize, End, Watch),
 ) -> Result<(), HostError> {
@@ -135,6 +168,7 @@ async fn run_all(
         settings,
         screen,
         signals,
+        board: _,
     } = surroundings;
     let listener = signals.listen().map_err(|source| HostError::Start {
         what: "listening to signals",
@@ -143,14 +177,8 @@ async fn run_all(
     let kill = CancellationToken::new();
     let mut ends = JoinSet::new();
     let mut watches = BTreeMap::new();
-    for (index, spec) in specs.into_iter().enumerate() {
-        let watch = Watch::new(
-            spec.name.clone(),
-            spec.observer.clone(),
-            screen,
-            Instant::now(),
-        );
-        watches.insert(index, watch);
+    for (index, Start { spec, row }) in scripts.into_iter().enumerate() {
+        watches.insert(index, Watch::new(row, screen, Instant::now()));
         let script = dajet_actors::run(spec, signals.stop.clone(), kill.clone());
         let task = tokio::task::spawn_local(script);
         ends.spawn_local(async move { (index, task.await.map_or(End::Lost, End::Outcome)) });

@@ -1,8 +1,9 @@
 //! The host: files, arguments, settings, the log and what people see. The path of a batch does not pass through here: the
 //! host starts scripts (`dajet-actors`) with connectors (`dajet-adapters`) and waits for them to end.
 //!
-//! Not here on purpose: a service that watches a folder, HTTP.
+//! Not here on purpose: a service that watches a folder; orders by HTTP (the status only tells).
 
+mod board;
 mod check;
 mod cli;
 mod compile;
@@ -20,6 +21,8 @@ mod run;
 mod screen;
 mod scripts;
 mod signals;
+mod status;
+mod web;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -93,6 +96,28 @@ fn dispatch(args: Vec<OsString>, screen: &Screen) -> Result<Exit, HostError> {
             &settings(&config, screen)?,
             screen,
         ),
+        Some(Command::Status {
+            address,
+            json,
+            config,
+        }) => {
+            let settings = settings(&config, screen)?;
+            let address = address.map(|text| status_address(&text)).transpose()?;
+            let address = address.or(settings.status).ok_or_else(no_address)?;
+            status::status(&address, json, screen)
+        }
+    }
+}
+
+fn status_address(text: &str) -> Result<String, HostError> {
+    web::address::parse(text)
+        .map_err(|why| HostError::usage(format!("status address cannot be \"{text}\": {why}")))
+}
+
+fn no_address() -> HostError {
+    HostError::Usage {
+        message: "no address of a node is given".to_owned(),
+        hint: Some("Write dajet status ADDRESS, or set DAJET_STATUS for both commands.".to_owned()),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dajet_actors::{Observer, Snapshot, State};
+use dajet_actors::Snapshot;
 use indicatif::ProgressBar;
 
+use crate::board::{Row, state_name};
 use crate::screen::Screen;
 
 /// Between two redraws of a progress line.
@@ -15,8 +16,7 @@ const LOG: Duration = Duration::from_secs(10);
 
 /// One running script as its audience sees it.
 pub struct Watch {
-    name: Arc<str>,
-    observer: Observer,
+    row: Arc<Row>,
     line: Option<ProgressBar>,
     started: Instant,
     logged: Instant,
@@ -26,11 +26,10 @@ pub struct Watch {
 
 impl Watch {
     /// Starts watching.
-    pub fn new(name: Arc<str>, observer: Observer, screen: &Screen, now: Instant) -> Self {
-        let line = screen.line(&name);
+    pub fn new(row: Arc<Row>, screen: &Screen, now: Instant) -> Self {
+        let line = screen.line(row.name());
         Self {
-            name,
-            observer,
+            row,
             line,
             started: now,
             logged: now,
@@ -38,10 +37,11 @@ impl Watch {
         }
     }
 
-    /// Shows the present state: on the line, or in the log when it is time for it.
+    /// Shows the present state: on the board, and on the line, or in the log when it is time for it.
     pub fn tick(&mut self, now: Instant) {
-        let snapshot = self.observer.snapshot();
+        let snapshot = self.row.snapshot();
         let rate = self.rate(now, snapshot.records);
+        self.row.note(snapshot.state, rate);
         match &self.line {
             Some(line) => {
                 line.set_message(line_text(&snapshot, rate));
@@ -50,7 +50,7 @@ impl Watch {
             None if now.duration_since(self.logged) >= LOG => {
                 self.logged = now;
                 tracing::info!(
-                    script = &*self.name,
+                    script = self.row.name(),
                     state = state_name(snapshot.state),
                     records = snapshot.records,
                     batches = snapshot.batches,
@@ -69,10 +69,12 @@ impl Watch {
         if let Some(line) = &self.line {
             line.finish_and_clear();
         }
+        let snapshot = self.row.snapshot();
+        self.row.note(snapshot.state, 0);
         summary_text(
-            &self.name,
+            self.row.name(),
             how,
-            &self.observer.snapshot(),
+            &snapshot,
             now.duration_since(self.started),
         )
     }
@@ -126,22 +128,10 @@ fn summary_text(name: &str, how: &str, snapshot: &Snapshot, elapsed: Duration) -
     )
 }
 
-/// The state's word.
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Idle => "idle",
-        State::Waiting => "waiting",
-        State::Stopping => "stopping",
-        State::Ended => "ended",
-        State::Failed => "failed",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dajet_actors::{Observer, State};
 
     fn snapshot_for_test() -> Snapshot {
         Snapshot {
@@ -178,8 +168,7 @@ mod tests {
     fn the_rate_is_that_of_the_last_second() {
         let start = Instant::now();
         let mut watch = Watch {
-            name: "x".into(),
-            observer: Observer::new(),
+            row: Row::of_script("x".into(), Observer::new()),
             line: None,
             started: start,
             logged: start,

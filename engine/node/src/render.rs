@@ -7,6 +7,7 @@ use dajet_actors::PipelineError;
 use dajet_core::span::position;
 use dajet_core::{Diagnostic, Label, Severity, Span, SystemError};
 
+use crate::error::causes;
 use crate::mask::mask;
 
 /// A script as messages show it.
@@ -63,17 +64,11 @@ impl<'a> Report<'a> {
 
     /// What a database answered to a statement at `span`.
     pub fn of_system(error: &'a SystemError, span: Option<Span>) -> Self {
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
         Report {
             severity: Severity::Error,
             code: error.code,
             span,
-            message,
+            message: causes(error),
             labels: &[],
             hint: error.hint.as_deref(),
         }

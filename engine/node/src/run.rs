@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dajet_actors::{Arbiters, Observer, Outcome, PipelineError, ScriptSpec, Services};
+use dajet_core::Severity;
+use dajet_core::span::position;
 use dajet_lang::Plan;
 
+use crate::board::{Board, Row};
 use crate::check::show;
 use crate::cli::RunArgs;
 use crate::compile::{Compiled, compile};
 use crate::config::Settings;
-use crate::error::{Chain, Exit, HostError};
-use crate::host::{self, End, Node, Surroundings};
+use crate::error::{Chain, Exit, HostError, causes};
+use crate::host::{self, End, Node, Start, Surroundings};
 use crate::parameters::{self, Parameters};
 use crate::render::{self, Report};
 use crate::screen::Screen;
 use crate::scripts;
 use crate::signals::Signals;
+use crate::web;
 
 /// Runs the scripts until all have ended; returns the highest exit code of them.
 ///
@@ -27,6 +31,10 @@ use crate::signals::Signals;
 pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit, HostError> {
     let mut settings = crate::settings(&options.config, screen)?;
     settings.pipeline.until_idle = options.until_idle;
+    if let Some(text) = &options.status {
+        settings.status = Some(crate::status_address(text)?);
+    }
+    let status = settings.status.as_deref().map(web::listen).transpose()?;
     let parameters = parameters::read(options)?;
     let connectors = host::connectors();
     let mut compiled = Vec::new();
@@ -52,21 +60,8 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
         arbiters: node.arbiters(),
         screen,
     };
-    let (mut specs, mut started) = (Vec::new(), Vec::new());
-    for script in &compiled {
-        let Some(plan) = &script.plan else { continue };
-        match call.spec(script, plan) {
-            Ok(spec) => {
-                specs.push(spec);
-                started.push(script);
-            }
-            Err(error) => {
-                screen.say(&format!("{}: {}", script.name, Chain(&error)));
-                exit = exit.max(error.exit());
-            }
-        }
-    }
-    if specs.is_empty() {
+    let (starts, started, rows) = call.prepare(&compiled, &mut exit);
+    if starts.is_empty() {
         return Ok(exit);
     }
     let signals = Signals::default();
@@ -74,8 +69,9 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
         settings: &settings,
         screen,
         signals: &signals,
+        board: Arc::new(Board::new(rows, signals.stop.clone())),
     };
-    node.run(specs, &surroundings, |index, end, watch| {
+    node.run(starts, status, &surroundings, |index, end, watch| {
         let (how, code) = conclude(started[index], end, options.result, screen);
         screen.say(&watch.finish(how, Instant::now()));
         exit = exit.max(code);
@@ -85,6 +81,22 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
     } else {
         exit
     })
+}
+
+/// Why a script does not compile, with its place, in one line.
+fn first_error(script: &Compiled) -> String {
+    let error = script
+        .diagnostics
+        .iter()
+        .find(|d| d.severity == Severity::Error);
+    error.map_or_else(
+        || "the script does not compile".to_owned(),
+        |error| {
+            let place = position(&script.text, error.span.start);
+            let (line, column) = (place.line, place.column);
+            format!("{} at {line}:{column}: {}", error.code, error.message)
+        },
+    )
 }
 
 /// What all scripts of a call share.
@@ -97,6 +109,36 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Makes what is started of the scripts, in their order: the starts, their scripts, and a place on the board for every script.
+    fn prepare<'s>(
+        &self,
+        scripts: &'s [Compiled],
+        exit: &mut Exit,
+    ) -> (Vec<Start>, Vec<&'s Compiled>, Vec<Arc<Row>>) {
+        let (mut starts, mut started, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for script in scripts {
+            let Some(plan) = &script.plan else {
+                rows.push(Row::refused(script.name.clone(), first_error(script)));
+                continue;
+            };
+            match self.spec(script, plan) {
+                Ok(spec) => {
+                    let row = Row::of_script(spec.name.clone(), spec.observer.clone());
+                    rows.push(row.clone());
+                    starts.push(Start { spec, row });
+                    started.push(script);
+                }
+                Err(error) => {
+                    rows.push(Row::refused(script.name.clone(), causes(&error)));
+                    self.screen
+                        .say(&format!("{}: {}", script.name, Chain(&error)));
+                    *exit = (*exit).max(error.exit());
+                }
+            }
+        }
+        (starts, started, rows)
+    }
+
     fn spec(&self, script: &Compiled, plan: &Arc<Plan>) -> Result<ScriptSpec, HostError> {
         let screen = self.screen.clone();
         let name = script.name.clone();

@@ -122,12 +122,19 @@ impl Node {
         {}
     }
 
-    /// Waits for a line on standard error that holds `wanted`.
-    pub fn wait_for_error(&mut self, wanted: &str) {
-        while !self
-            .next(wanted)
-            .is_some_and(|(stream, line)| stream == Stream::Err && line.contains(wanted))
-        {}
+    /// Waits for a line on standard error that holds `wanted`, and returns it.
+    pub fn wait_for_error(&mut self, wanted: &str) -> String {
+        loop {
+            match self.next(wanted) {
+                Some((Stream::Err, line)) if line.contains(wanted) => return line,
+                _ => {}
+            }
+        }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name: `TERM`, `INT`.

@@ -20,9 +20,11 @@ const EDGES: [(&str, &[&str]); 6] = [
 ];
 
 /// Packages that only some crates may ship with. `loadtest` and tests may use any driver.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("actix", &["actors", "engine/node"]),
     ("actix-rt", &["actors", "engine/node"]),
+    ("actix-web", &["engine/node"]),
+    ("prometheus-client", &["engine/node"]),
     ("tokio-postgres", &["adapters", "loadtest"]),
     ("postgres-types", &["adapters", "loadtest"]),
     ("rusqlite", &["adapters", "loadtest"]),
