@@ -135,10 +135,8 @@ async fn reads_10000_messages_in_order() {
     }
 }
 
-#[tokio::test]
-async fn makes_members_of_properties_and_headers() {
-    let broker = Broker::connect().await;
-    let queue = broker.queue("members", "classic", &[]).await;
+/// Properties as another application sets them.
+fn foreign_properties() -> BasicProperties {
     let mut headers = FieldTable::default();
     let fields = [
         ("а", AMQPValue::LongString("текст".into())),
@@ -160,14 +158,21 @@ async fn makes_members_of_properties_and_headers() {
     for (name, value) in fields {
         headers.insert(name.into(), value);
     }
-    let properties = BasicProperties::default()
+    BasicProperties::default()
         .with_app_id("приложение".into())
         .with_message_id("м1".into())
         .with_type("вид".into())
         .with_reply_to("ответ".into())
         .with_correlation_id("связь".into())
         .with_timestamp(1_704_067_201)
-        .with_headers(headers);
+        .with_headers(headers)
+}
+
+#[tokio::test]
+async fn makes_members_of_properties_and_headers() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("members", "classic", &[]).await;
+    let properties = foreign_properties();
     broker
         .send(&queue, "тело 😀".as_bytes(), properties)
         .await
