@@ -257,18 +257,16 @@ fn tells_what_it_does_by_http_and_in_a_table() {
 fn a_node_that_drains_is_no_longer_healthy() {
     let folder = tempfile::tempdir().unwrap();
     sqlite::outbox(folder.path(), 1);
-    let text = COPY.replace(
-        "   USE 'sqlite://orders.db'",
-        "   PRINT 'здесь'\n   SLEEP 2\n   USE 'sqlite://orders.db'",
-    );
-    fs::write(folder.path().join("slow.djs"), text).unwrap();
+    fs::write(folder.path().join("slow.djs"), COPY).unwrap();
+    // The batch waits for the target until the test lets it through.
+    let writer = sqlite::make(folder.path(), "orders.db", "BEGIN IMMEDIATE");
     let (mut node, address) = start(folder.path(), &["slow.djs"]);
-    node.wait_for_line("здесь");
-    assert_eq!(scripts(&address)[0]["in_flight"], 1);
-    assert_eq!(scripts(&address)[0]["state"], "running");
+    let scripts = wait_for(&address, |s| s[0]["in_flight"] == 1);
+    assert_eq!(scripts[0]["state"], "running");
     node.signal("TERM");
     node.wait_for_error("stopping");
     assert!(get(&address, "/health").0.contains("503"));
+    writer.execute_batch("ROLLBACK").unwrap();
     node.finish().expect(0, &["stopped, 1 records"]);
 }
 
