@@ -18,8 +18,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use crate::scenario::{BODY_BYTES, Drain, Scenario};
-use crate::{kafka, pgsql};
+use crate::drain::Drain;
+use crate::pgsql;
+use crate::place::Place;
+use crate::scenario::BODY_BYTES;
 
 /// Rows for each second of both halves.
 #[derive(Clone, Copy, Debug)]
@@ -41,27 +43,20 @@ impl Ceiling {
 pub async fn measure(drain: &Drain) -> Result<Ceiling> {
     let rows = drain.rows;
     let started = Instant::now();
-    let (read, write) = match drain.scenario {
-        Scenario::PgKafka => {
-            let server = pgsql::Server::from_environment()?;
-            let read = read_pgsql(server, drain.source(), drain.batch);
-            let (brokers, topic, batch) =
-                (kafka::brokers()?, drain.topic().to_owned(), drain.batch);
-            let write = produce(brokers, topic, rows, batch);
+    let (batch, target) = (drain.batch, &drain.targets[0]);
+    let (read, write) = match (&drain.source, target) {
+        (Place::Pgsql(server, source), Place::Kafka(topic)) => {
+            let read = read_pgsql(server.clone(), source.clone(), batch);
+            let write = produce(topic.brokers.clone(), topic.name.clone(), rows, batch);
             tokio::try_join!(timed(read, started), timed(write, started))?
         }
-        Scenario::PgPg => {
-            let server = pgsql::Server::from_environment()?;
-            let read = read_pgsql(server.clone(), drain.source(), drain.batch);
-            let write = insert_pgsql(server, drain.target(), rows, drain.batch);
+        (Place::Pgsql(server, source), Place::Pgsql(_, target)) if source != target => {
+            let read = read_pgsql(server.clone(), source.clone(), batch);
+            let write = insert_pgsql(server.clone(), target.clone(), rows, batch);
             tokio::try_join!(timed(read, started), timed(write, started))?
         }
-        Scenario::SqliteSqlite => {
-            let (source, target, batch) = (
-                drain.file("source.db"),
-                drain.file("target.db"),
-                drain.batch,
-            );
+        (Place::Sqlite(source), Place::Sqlite(target)) => {
+            let (source, target) = (source.clone(), target.clone());
             let read = async move {
                 tokio::task::spawn_blocking(move || read_sqlite(&source, batch)).await?
             };
@@ -70,7 +65,7 @@ pub async fn measure(drain: &Drain) -> Result<Ceiling> {
             };
             tokio::try_join!(timed(read, started), timed(write, started))?
         }
-        other => bail!("there is no ceiling for {}", other.name()),
+        _ => bail!("there is no ceiling for {}", drain.scenario.name),
     };
     Ok(Ceiling {
         read: rows as f64 / read,

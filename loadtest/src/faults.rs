@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
+use crate::drain::Drain;
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::pgsql;
-use crate::scenario::{Drain, Scenario};
+use crate::scenario::Scenario;
 
 /// What is hit, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,6 +65,8 @@ pub fn services(act: &str, name: &str) -> Result<()> {
         // The script leaves alone what the environment names as the user's own; here the servers are the script's.
         .env_remove("DAJET_TEST_PGSQL")
         .env_remove("DAJET_TEST_KAFKA")
+        .env_remove("DAJET_TEST_AMQP")
+        .stderr(Stdio::null())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
@@ -113,7 +116,7 @@ pub async fn campaign(drain: &Drain, fault: Fault, times: u64, seed: u64) -> Res
         failures += 1;
         eprintln!(
             "{} {fault:?} {}/{times}: {left} rows left",
-            drain.scenario.name(),
+            drain.scenario.name,
             turn + 1
         );
         if left == 0 {
@@ -167,7 +170,7 @@ fn failed_attempts(drain: &Drain) -> Result<u64> {
 
 /// Kafka is down while PostgreSQL is a target too: not one row may appear there until Kafka is back.
 pub async fn broker_down(rows: u64) -> Result<Vec<(&'static str, Verdict)>> {
-    let drain = Drain::prepare(Scenario::PgKafkaPg, rows, 1000).await?;
+    let drain = Drain::prepare(Scenario::named("pg-kafka-pg"), rows, 1000).await?;
     services("stop", "kafka")?;
     let outcome = watch_target(&drain).await;
     services("start", "kafka")?;
@@ -184,9 +187,7 @@ pub async fn broker_down(rows: u64) -> Result<Vec<(&'static str, Verdict)>> {
 }
 
 async fn watch_target(drain: &Drain) -> Result<Node> {
-    let client = pgsql::Server::from_environment()?
-        .connect(&drain.target())
-        .await?;
+    let client = drain.target_client().await?;
     let mut node = Node::start(&drain.script(), &drain.log(), &[])?;
     for _ in 0..60 {
         let rows = pgsql::read_target(&client).await?.len();
@@ -207,10 +208,8 @@ async fn watch_target(drain: &Drain) -> Result<Node> {
 /// itself when the constraint is gone.
 pub async fn refused_row(rows: u64) -> Result<Vec<(&'static str, Verdict)>> {
     let refused = rows / 2 + 7;
-    let drain = Drain::prepare(Scenario::PgPg, rows, 1000).await?;
-    let client = pgsql::Server::from_environment()?
-        .connect(&drain.target())
-        .await?;
+    let drain = Drain::prepare(Scenario::named("pg-pg"), rows, 1000).await?;
+    let client = drain.target_client().await?;
     client
         .batch_execute(&format!(
             r#"ALTER TABLE "ВходящиеСообщения" ADD CONSTRAINT refuses CHECK ("Номер" <> {refused})"#

@@ -1,26 +1,34 @@
 //! Load generator and delivery oracle: drives the built `dajet` binary from outside, against real servers.
 
+mod amqp;
+mod campaign;
 mod ceiling;
+mod drain;
 mod faults;
 mod kafka;
 mod node;
 mod oracle;
 mod pgsql;
+mod place;
+mod proxy;
 mod report;
 mod scenario;
 mod sqlite;
+mod strike;
 mod tamper;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::drain::Drain;
 use crate::faults::Fault;
 use crate::node::Node;
-use crate::scenario::{Drain, Scenario};
+use crate::scenario::Scenario;
 
 /// Load generator and delivery oracle for DaJet Stream.
 #[derive(Parser)]
@@ -35,7 +43,7 @@ enum Command {
     /// Drain a queue and judge what arrived
     Deliver {
         /// From where to where; all of them if none is given
-        #[arg(long, value_enum)]
+        #[arg(long)]
         scenario: Vec<Scenario>,
         /// Rows of the queue
         #[arg(long, default_value_t = 100_000)]
@@ -47,7 +55,7 @@ enum Command {
     /// Drain a long queue and print the rate of every hundred thousand rows
     Backlog {
         /// From where to where
-        #[arg(long, value_enum, default_value = "pg-kafka")]
+        #[arg(long, default_value = "pg-kafka")]
         scenario: Scenario,
         /// Rows of the queue
         #[arg(long, default_value_t = 1_000_000)]
@@ -59,7 +67,7 @@ enum Command {
     /// Measure the engine against the joint ceiling of a bare read loop and a bare write loop
     Ceiling {
         /// From where to where: pg-kafka, pg-pg, sqlite-sqlite; these three if none is given
-        #[arg(long, value_enum)]
+        #[arg(long)]
         scenario: Vec<Scenario>,
         /// Rows of the queue
         #[arg(long, default_value_t = 500_000)]
@@ -71,7 +79,7 @@ enum Command {
     /// Strike in mid-run and let the oracle look for losses
     Faults {
         /// From where to where
-        #[arg(long, value_enum)]
+        #[arg(long)]
         scenario: Vec<Scenario>,
         /// What is hit
         #[arg(long, value_enum)]
@@ -89,6 +97,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Strike at random at everything while every pair drains, and let the oracle judge each
+    Campaign(CampaignArguments),
     /// All of it in a form that takes a few minutes: what CI runs
     Reduced,
     /// Spoil what an exact drain delivered: the oracle must see it
@@ -105,6 +115,41 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         rows: u64,
     },
+}
+
+/// What a campaign drains, and how long it strikes.
+#[derive(Args)]
+struct CampaignArguments {
+    /// The pairs; all of them if none is given
+    #[arg(long)]
+    scenario: Vec<Scenario>,
+    /// Faults that each pair must meet
+    #[arg(long, default_value_t = 100)]
+    faults: u64,
+    /// Longest time of the faults
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// Messages of each queue; more are added when half of them are gone
+    #[arg(long, default_value_t = 4000)]
+    rows: u64,
+    /// Records of a batch
+    #[arg(long, default_value_t = 20)]
+    batch: u64,
+    /// Seed of the faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Pause of the proxies before each chunk, in milliseconds
+    #[arg(long, default_value_t = 5)]
+    pause_ms: u64,
+    /// Share of faults that hit the node itself, of a hundred
+    #[arg(long, default_value_t = 35)]
+    node_share: u64,
+    /// Prints JSON lines too
+    #[arg(long)]
+    json: bool,
+    /// A file whose table between `<!-- campaign -->` and `<!-- /campaign -->` is replaced
+    #[arg(long)]
+    markdown: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -126,13 +171,8 @@ async fn run(command: Command) -> Result<bool> {
             rows,
             batch,
         } => {
-            let chosen = if scenario.is_empty() {
-                Scenario::ALL.to_vec()
-            } else {
-                scenario
-            };
             let mut passes = true;
-            for scenario in chosen {
+            for scenario in all_or(scenario) {
                 passes &= deliver(scenario, rows, batch).await?;
             }
             Ok(passes)
@@ -147,7 +187,11 @@ async fn run(command: Command) -> Result<bool> {
             rows,
             batch,
         } => {
-            let three = vec![Scenario::PgKafka, Scenario::PgPg, Scenario::SqliteSqlite];
+            let three = vec![
+                Scenario::named("pg-kafka"),
+                Scenario::named("pg-pg"),
+                Scenario::named("sqlite-sqlite"),
+            ];
             for scenario in if scenario.is_empty() { three } else { scenario } {
                 compare(scenario, rows, batch).await?;
             }
@@ -179,6 +223,7 @@ async fn run(command: Command) -> Result<bool> {
             }
             Ok(passes)
         }
+        Command::Campaign(arguments) => strike_at_random(arguments).await,
         Command::Reduced => reduced().await,
         Command::Tamper => tamper::check().await,
         Command::BrokerDown { rows } => {
@@ -190,7 +235,31 @@ async fn run(command: Command) -> Result<bool> {
     }
 }
 
-/// How often a campaign strikes, and what it drains.
+/// The chosen ones, or all of them if none is.
+fn all_or(chosen: Vec<Scenario>) -> Vec<Scenario> {
+    if chosen.is_empty() {
+        Scenario::ALL.to_vec()
+    } else {
+        chosen
+    }
+}
+
+async fn strike_at_random(arguments: CampaignArguments) -> Result<bool> {
+    let orders = campaign::Orders {
+        scenarios: all_or(arguments.scenario),
+        faults: arguments.faults,
+        limit: Duration::from_secs(arguments.minutes * 60),
+        rows: arguments.rows,
+        batch: arguments.batch,
+        seed: arguments.seed,
+        pause: Duration::from_millis(arguments.pause_ms),
+        node_share: arguments.node_share,
+    };
+    let outcomes = campaign::run(orders).await?;
+    report::outcomes(&outcomes, arguments.json, arguments.markdown.as_deref())
+}
+
+/// How often a run of one kind of fault strikes, and what it drains.
 #[derive(Clone, Copy)]
 struct Strikes {
     times: u64,
@@ -203,7 +272,7 @@ async fn strike(scenario: Scenario, fault: Fault, strikes: Strikes) -> Result<bo
     let drain = Drain::prepare(scenario, strikes.rows, strikes.batch).await?;
     let campaign = faults::campaign(&drain, fault, strikes.times, strikes.seed).await?;
     let passes = all_pass(
-        &format!("{} {fault:?} x{}", scenario.name(), campaign.hits),
+        &format!("{} {fault:?} x{}", scenario.name, campaign.hits),
         &campaign.verdicts,
     );
     if passes {
@@ -214,7 +283,17 @@ async fn strike(scenario: Scenario, fault: Fault, strikes: Strikes) -> Result<bo
 
 async fn reduced() -> Result<bool> {
     let mut passes = tamper::check().await?;
-    for scenario in Scenario::ALL {
+    for scenario in [
+        "sqlite-sqlite",
+        "sqlite-pg",
+        "pg-kafka",
+        "pg-pg",
+        "pg-same",
+        "pg-kafka-pg",
+        "kafka-pg",
+        "pg-amqp",
+    ] {
+        let scenario = Scenario::named(scenario);
         passes &= deliver(scenario, 20_000, 1000).await?;
     }
     let strikes = Strikes {
@@ -224,10 +303,10 @@ async fn reduced() -> Result<bool> {
         seed: 7,
     };
     for scenario in [
-        Scenario::PgKafka,
-        Scenario::PgPg,
-        Scenario::PgSame,
-        Scenario::SqliteSqlite,
+        Scenario::named("pg-kafka"),
+        Scenario::named("pg-pg"),
+        Scenario::named("pg-same"),
+        Scenario::named("sqlite-sqlite"),
     ] {
         passes &= strike(scenario, Fault::KillNode, strikes).await?;
     }
@@ -236,10 +315,10 @@ async fn reduced() -> Result<bool> {
         ..strikes
     };
     for (scenario, fault) in [
-        (Scenario::PgKafka, Fault::KillPgsql),
-        (Scenario::PgPg, Fault::StopPgsql),
-        (Scenario::PgKafka, Fault::KillKafka),
-        (Scenario::PgKafkaPg, Fault::StopKafka),
+        (Scenario::named("pg-kafka"), Fault::KillPgsql),
+        (Scenario::named("pg-pg"), Fault::StopPgsql),
+        (Scenario::named("pg-kafka"), Fault::KillKafka),
+        (Scenario::named("pg-kafka-pg"), Fault::StopKafka),
     ] {
         passes &= strike(scenario, fault, once).await?;
     }
@@ -263,7 +342,7 @@ async fn deliver(scenario: Scenario, rows: u64, batch: u64) -> Result<bool> {
         "dajet ended with {status}; see {}",
         drain.log().display()
     );
-    let passes = all_pass(scenario.name(), &drain.judge(0).await?);
+    let passes = all_pass(scenario.name, &drain.judge(0).await?);
     println!(
         "{:<32} {:.1} s, {:.2} CPU-us a row, peak {:.0} MB",
         "",
@@ -302,7 +381,7 @@ async fn backlog(scenario: Scenario, rows: u64, rss_mb: f64) -> Result<bool> {
         "dajet ended with {status}; see {}",
         drain.log().display()
     );
-    let passes = all_pass(scenario.name(), &drain.judge(0).await?);
+    let passes = all_pass(scenario.name, &drain.judge(0).await?);
     println!(
         "peak {:.1} MB, {:.2} CPU-us a row",
         cost.peak_rss_mb,
@@ -338,7 +417,7 @@ async fn compare(scenario: Scenario, rows: u64, batch: u64) -> Result<()> {
     };
     let rate = rows as f64 / best.seconds;
     report::json(&Comparison {
-        scenario: scenario.name(),
+        scenario: scenario.name,
         rows,
         ceiling_read_rows_per_second: ceiling.read.round(),
         ceiling_write_rows_per_second: ceiling.write.round(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 /// Finds the binary: `DAJET_BIN`, or `dajet` beside this program.
@@ -44,22 +44,28 @@ pub struct Node {
 impl Node {
     /// Starts `dajet run SCRIPT --until-idle` with further arguments; its messages go to `log`.
     pub fn start(script: &Path, log: &Path, arguments: &[&str]) -> Result<Self> {
+        let usual = [
+            "--until-idle",
+            "--set",
+            "IdleDelay=0.1",
+            "--set",
+            "ErrorDelay=1",
+            "--set",
+            "GiveUpAfter=90",
+        ];
+        let all: Vec<_> = usual.iter().chain(arguments).copied().collect();
+        Self::start_with(&[script.to_owned()], log, &all)
+    }
+
+    /// Starts `dajet run SCRIPT...` with these arguments; its messages are added to `log`.
+    pub fn start_with(scripts: &[PathBuf], log: &Path, arguments: &[&str]) -> Result<Self> {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(log)?;
         let child = Command::new(binary()?)
             .arg("run")
-            .arg(script)
-            .args([
-                "--until-idle",
-                "--set",
-                "IdleDelay=0.1",
-                "--set",
-                "ErrorDelay=1",
-                "--set",
-                "GiveUpAfter=90",
-            ])
+            .args(scripts)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -72,6 +78,20 @@ impl Node {
             children_cpu: children_cpu()?,
             peak_rss_mb: 0.0,
         })
+    }
+
+    /// Sends a signal by name: STOP, CONT, TERM.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let process = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &process]).status()?;
+        ensure!(status.success(), "cannot send SIG{name} to dajet");
+        Ok(())
+    }
+
+    /// Waits for the end, at most `limit` from now, then gives up and kills it.
+    pub async fn finish_within(self, limit: Duration) -> Result<(ExitStatus, Cost)> {
+        let limit = self.started.elapsed() + limit;
+        self.finish(limit).await
     }
 
     /// Notes the peak of memory and tells whether the process has ended.

@@ -1,5 +1,7 @@
 //! PostgreSQL as the load generator and the oracle need it: fill a queue, read a target back.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Context, Result, bail};
 use tokio_postgres::{Client, NoTls};
 
@@ -27,6 +29,22 @@ impl Server {
         Ok(Self {
             authority: authority.to_owned(),
         })
+    }
+
+    /// The same server by way of another address, `host:port`.
+    pub fn by_way_of(&self, place: &str) -> Self {
+        let user = self.authority.rsplit_once('@').map_or("", |(user, _)| user);
+        Self {
+            authority: format!("{user}@{place}"),
+        }
+    }
+
+    /// `host:port`
+    pub fn place(&self) -> &str {
+        let authority = &self.authority;
+        authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, place)| place)
     }
 
     /// The address of a database for a script.
@@ -65,26 +83,36 @@ impl Server {
     }
 }
 
-/// Makes the queue table and fills it with the keys `1..=rows`, bodies of `bytes` characters.
-pub async fn fill_queue(client: &Client, rows: u64, bytes: usize) -> Result<()> {
+/// Makes the empty queue table.
+pub async fn create_queue(client: &Client) -> Result<()> {
     client
         .batch_execute(&format!(
             r#"DROP TABLE IF EXISTS {QUEUE};
-            CREATE TABLE {QUEUE} ("НомерСообщения" bigint PRIMARY KEY, "ТипСообщения" text NOT NULL, "ТелоСообщения" text NOT NULL);
-            INSERT INTO {QUEUE} SELECT n, 'заказ', rpad('{{"n":' || n || ',"text":"', {bytes}, 'x') FROM generate_series(1, {rows}) n;
+            CREATE TABLE {QUEUE} ("НомерСообщения" bigint PRIMARY KEY, "ТипСообщения" text NOT NULL, "ТелоСообщения" text NOT NULL)"#
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Adds rows with these keys to the queue, bodies of `bytes` characters.
+pub async fn append(client: &Client, keys: RangeInclusive<u64>, bytes: usize) -> Result<()> {
+    let (first, last) = keys.into_inner();
+    client
+        .batch_execute(&format!(
+            r#"INSERT INTO {QUEUE} SELECT n, 'заказ', rpad('{{"n":' || n || ',"text":"', {bytes}, 'x') FROM generate_series({first}, {last}) n;
             ANALYZE {QUEUE}; CHECKPOINT;"#
         ))
         .await?;
     Ok(())
 }
 
-/// Makes an empty target; `seq` is filled by the database in the order of insertion.
-pub async fn create_target(client: &Client) -> Result<()> {
+/// Makes an empty target; `seq` is filled by the database in the order of insertion. Brokers have keys of text.
+pub async fn create_target(client: &Client, key: &str) -> Result<()> {
     client
-        .batch_execute(
+        .batch_execute(&format!(
             r#"DROP TABLE IF EXISTS "ВходящиеСообщения";
-            CREATE TABLE "ВходящиеСообщения" (seq bigserial PRIMARY KEY, "Номер" bigint NOT NULL, "Тип" text NOT NULL, "Тело" text NOT NULL)"#,
-        )
+            CREATE TABLE "ВходящиеСообщения" (seq bigserial PRIMARY KEY, "Номер" {key} NOT NULL, "Тип" text NOT NULL, "Тело" text NOT NULL)"#,
+        ))
         .await?;
     Ok(())
 }
@@ -93,12 +121,15 @@ pub async fn create_target(client: &Client) -> Result<()> {
 pub async fn read_target(client: &Client) -> Result<Vec<u64>> {
     let rows = client
         .query(
-            r#"SELECT "Номер" FROM "ВходящиеСообщения" ORDER BY seq"#,
+            r#"SELECT "Номер"::text FROM "ВходящиеСообщения" ORDER BY seq"#,
             &[],
         )
         .await?;
     rows.iter()
-        .map(|row| u64::try_from(row.get::<_, i64>(0)).context("negative key"))
+        .map(|row| {
+            let key: &str = row.get(0);
+            key.parse().context("a key is not a number")
+        })
         .collect()
 }
 
@@ -107,6 +138,13 @@ pub async fn count_queue(client: &Client) -> Result<u64> {
     let row = client
         .query_one(&format!("SELECT count(*) FROM {QUEUE}"), &[])
         .await?;
+    Ok(row.get::<_, i64>(0) as u64)
+}
+
+/// Rows that the target holds, duplicates included.
+pub async fn count_target(client: &Client) -> Result<u64> {
+    let statement = r#"SELECT count(*) FROM "ВходящиеСообщения""#;
+    let row = client.query_one(statement, &[]).await?;
     Ok(row.get::<_, i64>(0) as u64)
 }
 

@@ -1,13 +1,8 @@
-//! The drains that are measured and judged: what is made before, the script, what is read back after.
+//! The drains by name: from which system to which others.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::str::FromStr;
 
-use anyhow::Result;
-use clap::ValueEnum;
-
-use crate::oracle::{Verdict, judge};
-use crate::{kafka, pgsql, sqlite};
+use anyhow::{Error, Result};
 
 /// Rows of the queues: this many characters of body.
 pub const BODY_BYTES: usize = 350;
@@ -15,64 +10,117 @@ pub const BODY_BYTES: usize = 350;
 /// Batches in flight: one, and one read ahead.
 pub const PERMITS: u64 = 2;
 
-/// From where to where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
-    /// PostgreSQL to Apache Kafka
-    PgKafka,
-    /// PostgreSQL to PostgreSQL, another database
-    PgPg,
-    /// PostgreSQL to PostgreSQL, the same database: exactly once
-    PgSame,
-    /// SQLite to SQLite
-    SqliteSqlite,
-    /// SQLite to PostgreSQL
-    SqlitePg,
-    /// PostgreSQL to Apache Kafka and PostgreSQL in one script
-    PgKafkaPg,
+/// The body of a message with this key, `bytes` long.
+pub fn body(key: u64, bytes: usize) -> String {
+    let mut body = format!("{{\"n\":{key},\"text\":\"");
+    body.extend(std::iter::repeat_n('x', bytes.saturating_sub(body.len())));
+    body
 }
 
-impl Scenario {
-    /// All of them.
-    pub const ALL: [Scenario; 6] = [
-        Scenario::PgKafka,
-        Scenario::PgPg,
-        Scenario::PgSame,
-        Scenario::SqliteSqlite,
-        Scenario::SqlitePg,
-        Scenario::PgKafkaPg,
-    ];
+/// A system that a script reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// A file of SQLite
+    Sqlite,
+    /// PostgreSQL
+    Pgsql,
+    /// Apache Kafka
+    Kafka,
+    /// RabbitMQ
+    Amqp,
+}
 
+impl System {
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
-            Scenario::PgKafka => "pg-kafka",
-            Scenario::PgPg => "pg-pg",
-            Scenario::PgSame => "pg-same",
-            Scenario::SqliteSqlite => "sqlite-sqlite",
-            Scenario::SqlitePg => "sqlite-pg",
-            Scenario::PgKafkaPg => "pg-kafka-pg",
+            System::Sqlite => "sqlite",
+            System::Pgsql => "pgsql",
+            System::Kafka => "kafka",
+            System::Amqp => "amqp",
         }
     }
 
-    fn reads_sqlite(self) -> bool {
-        matches!(self, Scenario::SqliteSqlite | Scenario::SqlitePg)
+    /// Its server's name for `docker/services.sh`.
+    pub fn server(self) -> Option<&'static str> {
+        match self {
+            System::Sqlite => None,
+            System::Pgsql => Some("pgsql"),
+            System::Kafka => Some("kafka"),
+            System::Amqp => Some("rabbitmq"),
+        }
     }
 
-    fn writes_kafka(self) -> bool {
-        matches!(self, Scenario::PgKafka | Scenario::PgKafkaPg)
+    /// True if its records have keys of text.
+    pub fn is_broker(self) -> bool {
+        matches!(self, System::Kafka | System::Amqp)
+    }
+}
+
+/// From where to where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name in tables and arguments.
+    pub name: &'static str,
+    /// What is drained.
+    pub source: System,
+    /// What is filled, in the order of the script.
+    pub targets: &'static [System],
+    /// Source and target are one database: they commit together.
+    pub same_database: bool,
+}
+
+impl Scenario {
+    /// All of them: every pair, and two more.
+    pub const ALL: [Scenario; 18] = {
+        use System::{Amqp, Kafka, Pgsql, Sqlite};
+        [
+            Self::pair("sqlite-sqlite", Sqlite, &[Sqlite]),
+            Self::pair("sqlite-pg", Sqlite, &[Pgsql]),
+            Self::pair("sqlite-kafka", Sqlite, &[Kafka]),
+            Self::pair("sqlite-amqp", Sqlite, &[Amqp]),
+            Self::pair("pg-sqlite", Pgsql, &[Sqlite]),
+            Self::pair("pg-pg", Pgsql, &[Pgsql]),
+            Self::pair("pg-kafka", Pgsql, &[Kafka]),
+            Self::pair("pg-amqp", Pgsql, &[Amqp]),
+            Self::pair("kafka-sqlite", Kafka, &[Sqlite]),
+            Self::pair("kafka-pg", Kafka, &[Pgsql]),
+            Self::pair("kafka-kafka", Kafka, &[Kafka]),
+            Self::pair("kafka-amqp", Kafka, &[Amqp]),
+            Self::pair("amqp-sqlite", Amqp, &[Sqlite]),
+            Self::pair("amqp-pg", Amqp, &[Pgsql]),
+            Self::pair("amqp-kafka", Amqp, &[Kafka]),
+            Self::pair("amqp-amqp", Amqp, &[Amqp]),
+            Scenario {
+                same_database: true,
+                ..Self::pair("pg-same", Pgsql, &[Pgsql])
+            },
+            Self::pair("pg-kafka-pg", Pgsql, &[Kafka, Pgsql]),
+        ]
+    };
+
+    const fn pair(name: &'static str, source: System, targets: &'static [System]) -> Self {
+        Self {
+            name,
+            source,
+            targets,
+            same_database: false,
+        }
     }
 
-    fn writes_pgsql(self) -> bool {
-        matches!(
-            self,
-            Scenario::PgPg | Scenario::SqlitePg | Scenario::PgKafkaPg | Scenario::PgSame
-        )
+    /// The scenario of this name; it must be one of [`Scenario::ALL`].
+    pub fn named(name: &str) -> Self {
+        name.parse().expect("the name stands in the list")
+    }
+
+    /// True if it reads or writes the system.
+    pub fn meets(self, system: System) -> bool {
+        self.source == system || self.targets.contains(&system)
     }
 
     /// Rows that a fault may deliver twice: none where source and target commit together.
     pub fn duplicates_per_fault(self, batch: u64) -> u64 {
-        if self == Scenario::PgSame {
+        if self.same_database {
             0
         } else {
             PERMITS * batch
@@ -80,188 +128,14 @@ impl Scenario {
     }
 }
 
-/// A prepared drain: its own databases, topic, files and script.
-pub struct Drain {
-    /// What it is.
-    pub scenario: Scenario,
-    /// Keys `1..=rows`.
-    pub rows: u64,
-    /// `TOP` of the script.
-    pub batch: u64,
-    /// Folder of script, log and files.
-    pub folder: PathBuf,
-    name: String,
-}
+impl FromStr for Scenario {
+    type Err = Error;
 
-impl Drain {
-    /// Makes and fills everything.
-    pub async fn prepare(scenario: Scenario, rows: u64, batch: u64) -> Result<Self> {
-        let name = format!(
-            "load_{}_{}",
-            scenario.name().replace('-', "_"),
-            std::process::id()
-        );
-        let folder = std::env::temp_dir().join(format!("dajet-{name}"));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
-        let drain = Self {
-            scenario,
-            rows,
-            batch,
-            folder,
-            name,
-        };
-        if scenario.reads_sqlite() {
-            sqlite::fill_queue(&drain.file("source.db"), rows, BODY_BYTES)?;
-        } else {
-            let server = pgsql::Server::from_environment()?;
-            server.create_database(&drain.source()).await?;
-            pgsql::fill_queue(&server.connect(&drain.source()).await?, rows, BODY_BYTES).await?;
-        }
-        if scenario.writes_kafka() {
-            let brokers = kafka::brokers()?;
-            kafka::delete_topic(&brokers, &drain.name).await?;
-            kafka::create_topic(&brokers, &drain.name).await?;
-        }
-        if scenario.writes_pgsql() {
-            let server = pgsql::Server::from_environment()?;
-            if scenario != Scenario::PgSame {
-                server.create_database(&drain.target()).await?;
-            }
-            pgsql::create_target(&server.connect(&drain.target()).await?).await?;
-        }
-        if scenario == Scenario::SqliteSqlite {
-            sqlite::create_target(&drain.file("target.db"))?;
-        }
-        std::fs::write(drain.script(), drain.script_text()?)?;
-        Ok(drain)
-    }
-
-    /// A file in the drain's folder.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    /// The script.
-    pub fn script(&self) -> PathBuf {
-        self.file("drain.djs")
-    }
-
-    /// Where the node's messages go.
-    pub fn log(&self) -> PathBuf {
-        self.file("dajet.log")
-    }
-
-    /// Name of the source database.
-    pub fn source(&self) -> String {
-        format!("{}_source", self.name)
-    }
-
-    /// Name of the target database.
-    pub fn target(&self) -> String {
-        if self.scenario == Scenario::PgSame {
-            self.source()
-        } else {
-            format!("{}_target", self.name)
-        }
-    }
-
-    /// Name of the topic.
-    pub fn topic(&self) -> &str {
-        &self.name
-    }
-
-    fn script_text(&self) -> Result<String> {
-        let source = if self.scenario.reads_sqlite() {
-            format!("sqlite://{}", self.file("source.db").display())
-        } else {
-            pgsql::Server::from_environment()?.address(&self.source())
-        };
-        let mut text = format!(
-            "DECLARE @m object\nUSE '{source}'\n  CONSUME TOP {} НомерСообщения, ТипСообщения, ТелоСообщения\n     INTO @m\n     \
-             FROM ИсходящиеСообщения\n    ORDER BY НомерСообщения ASC\n",
-            self.batch
-        );
-        if self.scenario.writes_kafka() {
-            write!(
-                text,
-                "  PRODUCE 'kafka'\n     WITH BootstrapServers = '{}', MessageTimeoutMs = 10000\n   \
-                 SELECT Key = @m.НомерСообщения, Value = @m.ТелоСообщения, Topic = '{}';\n",
-                kafka::brokers()?,
-                self.name
-            )?;
-        }
-        let target = if self.scenario == Scenario::SqliteSqlite {
-            Some(format!("sqlite://{}", self.file("target.db").display()))
-        } else if self.scenario.writes_pgsql() {
-            Some(pgsql::Server::from_environment()?.address(&self.target()))
-        } else {
-            None
-        };
-        if let Some(target) = target {
-            write!(
-                text,
-                "  USE '{target}'\n    INSERT ВходящиеСообщения\n    SELECT Номер = @m.НомерСообщения, Тип = @m.ТипСообщения, \
-                 Тело = @m.ТелоСообщения\n  END\n"
-            )?;
-        }
-        text.push_str("END\n");
-        Ok(text)
-    }
-
-    /// Rows that the queue still holds.
-    pub async fn left(&self) -> Result<u64> {
-        if self.scenario.reads_sqlite() {
-            return sqlite::count_queue(&self.file("source.db"));
-        }
-        let server = pgsql::Server::from_environment()?;
-        pgsql::count_queue(&pgsql::connect_patiently(&server, &self.source()).await?).await
-    }
-
-    /// Reads every target back and judges it.
-    pub async fn judge(&self, failures: u64) -> Result<Vec<(&'static str, Verdict)>> {
-        let allowed = failures * self.scenario.duplicates_per_fault(self.batch);
-        let left = self.left().await?;
-        let mut verdicts = Vec::new();
-        if self.scenario.writes_kafka() {
-            let (brokers, topic) = (kafka::brokers()?, self.name.clone());
-            let keys =
-                tokio::task::spawn_blocking(move || kafka::read_topic(&brokers, &topic)).await??;
-            verdicts.push(("kafka", judge(self.rows, &keys, allowed, left)));
-        }
-        if self.scenario.writes_pgsql() {
-            let server = pgsql::Server::from_environment()?;
-            let client = pgsql::connect_patiently(&server, &self.target()).await?;
-            verdicts.push((
-                "pgsql",
-                judge(
-                    self.rows,
-                    &pgsql::read_target(&client).await?,
-                    allowed,
-                    left,
-                ),
-            ));
-        }
-        if self.scenario == Scenario::SqliteSqlite {
-            let keys = sqlite::read_target(&self.file("target.db"))?;
-            verdicts.push(("sqlite", judge(self.rows, &keys, allowed, left)));
-        }
-        Ok(verdicts)
-    }
-
-    /// Removes everything.
-    pub async fn remove(self) -> Result<()> {
-        if self.scenario.writes_kafka() {
-            kafka::delete_topic(&kafka::brokers()?, &self.name).await?;
-        }
-        if !self.scenario.reads_sqlite() || self.scenario.writes_pgsql() {
-            let server = pgsql::Server::from_environment()?;
-            server.drop_database(&self.source()).await?;
-            server.drop_database(&self.target()).await?;
-        }
-        std::fs::remove_dir_all(&self.folder)?;
-        Ok(())
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|known| known.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|known| known.name).collect();
+            Error::msg(format!("there is no \"{name}\" in {}", names.join(", ")))
+        })
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use crate::drain::Drain;
 use crate::node::Node;
-use crate::pgsql;
-use crate::scenario::{Drain, Scenario};
+use crate::scenario::Scenario;
 
 /// How a target is spoilt, and the statement that does it.
 const SPOILS: [(&str, &str); 4] = [
@@ -32,7 +32,7 @@ const SPOILS: [(&str, &str); 4] = [
 pub async fn check() -> Result<bool> {
     let mut passes = true;
     for (what, statement) in SPOILS {
-        let drain = Drain::prepare(Scenario::PgPg, 2000, 500).await?;
+        let drain = Drain::prepare(Scenario::named("pg-pg"), 2000, 500).await?;
         let node = Node::start(&drain.script(), &drain.log(), &[])?;
         let (status, _) = node.finish(Duration::from_secs(60)).await?;
         ensure!(
@@ -45,9 +45,7 @@ pub async fn check() -> Result<bool> {
             .await?
             .iter()
             .all(|(_, verdict)| verdict.passes());
-        let client = pgsql::Server::from_environment()?
-            .connect(&drain.target())
-            .await?;
+        let client = drain.target_client().await?;
         client.batch_execute(statement).await?;
         drop(client);
         let seen = drain
