@@ -64,7 +64,7 @@ fn table(outcomes: &[Outcome]) -> String {
         let verdict = &outcome.verdict;
         let word = match (outcome.hung, verdict.passes()) {
             (true, _) => "HUNG",
-            (false, true) => "exact",
+            (false, true) => "ok",
             (false, false) => "FAILED",
         };
         text += &format!(
