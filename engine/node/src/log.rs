@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value as Json};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -22,6 +23,12 @@ use crate::screen::Screen;
 /// A wrong `LogLevel`.
 pub fn start(format: LogFormat, level: &str, screen: Screen) -> Result<(), HostError> {
     // What librdkafka says of its own reaches the author through our errors; its log repeats it at length.
+    // Alone, an unknown word would pass as the name of a module.
+    level.parse::<LevelFilter>().map_err(|_| {
+        HostError::usage(format!(
+            "setting \"LogLevel\" cannot be \"{level}\": it is one of off, error, warn, info, debug, trace"
+        ))
+    })?;
     let filter =
         EnvFilter::try_new(format!("{level},librdkafka=off,rdkafka=off")).map_err(|e| {
             HostError::usage(format!("setting \"LogLevel\" cannot be \"{level}\": {e}"))

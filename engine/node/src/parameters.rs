@@ -76,6 +76,7 @@ impl Parameters {
             };
             let structured = matches!(variable.type_name, "object" | "array");
             let value = match written {
+                Written::Text(text) if variable.type_name == "boolean" => boolean(&name, text)?,
                 Written::Text(text) if !structured => Value::text(text.as_str()),
                 Written::Text(json) | Written::Json(json) => {
                     Value::from_json(json).map_err(|e| {
@@ -86,6 +87,17 @@ impl Parameters {
             taken.insert(variable.name.to_string(), value);
         }
         Ok(taken)
+    }
+}
+
+/// CAST would take any other text for false, which nobody means on a command line.
+fn boolean(name: &str, text: &str) -> Result<Value, HostError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(Value::Boolean(true)),
+        "false" | "0" => Ok(Value::Boolean(false)),
+        _ => Err(HostError::usage(format!(
+            "parameter \"{name}\" must be true or false, not \"{text}\""
+        ))),
     }
 }
 

@@ -24,7 +24,7 @@ fn wrong_calls_name_what_was_probably_meant() {
     let folder = folder();
     fs::write(
         folder.path().join("orders.djs"),
-        "DECLARE @limit integer = 5\nPRINT @limit\n",
+        "DECLARE @limit integer = 5\nDECLARE @dry boolean\nPRINT @limit\n",
     )
     .unwrap();
     let check = |args: &[&str], parts: &[&str]| {
@@ -58,6 +58,15 @@ fn wrong_calls_name_what_was_probably_meant() {
         &["\".\" is a folder, not a script"],
     );
     check(&["explain", "."], &["is a folder"]);
+    check(&["."], &["\".\" is a folder", "dajet run ."]);
+    check(
+        &["run", "orders.djs", "--param", "dry=maybe"],
+        &["\"dry\" must be true or false"],
+    );
+    check(
+        &["run", "orders.djs", "--set", "LogLevel=loud"],
+        &["\"LogLevel\" cannot be \"loud\"", "debug"],
+    );
     check(
         &["chek", "orders.djs"],
         &["unknown command or script file \"chek\"", "\"check\""],
