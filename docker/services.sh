@@ -22,13 +22,14 @@ END
 }
 
 dir=$(realpath -m "${DAJET_SERVICES_DIR:-/tmp/dajet-services}")
-pgsql_port=${DAJET_SERVICES_PGSQL_PORT:-55432}
+# Below the range from which outgoing connections take their ports, or one of them is in the way now and then.
+pgsql_port=${DAJET_SERVICES_PGSQL_PORT:-25432}
 pgsql_password=dajet
-kafka_port=${DAJET_SERVICES_KAFKA_PORT:-59092}
-kafka_controller_port=${DAJET_SERVICES_KAFKA_CONTROLLER_PORT:-59093}
+kafka_port=${DAJET_SERVICES_KAFKA_PORT:-29092}
+kafka_controller_port=${DAJET_SERVICES_KAFKA_CONTROLLER_PORT:-29093}
 kafka_version=4.3.0
-amqp_port=${DAJET_SERVICES_AMQP_PORT:-55672}
-amqp_management_port=${DAJET_SERVICES_AMQP_MANAGEMENT_PORT:-55673}
+amqp_port=${DAJET_SERVICES_AMQP_PORT:-25772}
+amqp_management_port=${DAJET_SERVICES_AMQP_MANAGEMENT_PORT:-25773}
 rabbitmq_bin=/usr/lib/rabbitmq/bin
 pgsql_address=pgsql://postgres:$pgsql_password@127.0.0.1:$pgsql_port/postgres
 kafka_address=127.0.0.1:$kafka_port

@@ -22,15 +22,16 @@ use crate::screen::Screen;
 /// # Errors
 /// A wrong `LogLevel`.
 pub fn start(format: LogFormat, level: &str, screen: Screen) -> Result<(), HostError> {
-    // What librdkafka says of its own reaches the author through our errors; its log repeats it at length.
+    // What the clients of the brokers have to say reaches the author through our errors; their logs repeat it at length, and that of
+    // lapin with whole messages.
     // Alone, an unknown word would pass as the name of a module.
     level.parse::<LevelFilter>().map_err(|_| {
         HostError::usage(format!(
             "setting \"LogLevel\" cannot be \"{level}\": it is one of off, error, warn, info, debug, trace"
         ))
     })?;
-    let filter =
-        EnvFilter::try_new(format!("{level},librdkafka=off,rdkafka=off")).map_err(|e| {
+    let filter = EnvFilter::try_new(format!("{level},librdkafka=off,rdkafka=off,lapin=off"))
+        .map_err(|e| {
             HostError::usage(format!("setting \"LogLevel\" cannot be \"{level}\": {e}"))
         })?;
     let subscriber = tracing_subscriber::fmt()
