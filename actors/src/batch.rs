@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::error::PipelineError;
-use crate::generation::Turn;
+use crate::generation::{Generation, Turn};
 use crate::invariants::{Violation, received_before_commit};
 use crate::mailbox::Permit;
 use crate::observe::{Committed, InFlight};
@@ -299,8 +299,9 @@ impl ProducedBatch {
     ///
     /// # Errors
     /// A commit failed: those before it are final, the rest comes back.
-    pub(crate) async fn commit(self, span: Span) -> Result<Finished, CommitFailure> {
+    pub(crate) async fn commit(self, generation: &Generation) -> Result<Finished, CommitFailure> {
         let Self { ticket, variables } = self;
+        let span = generation.span();
         // Locals drop in reverse: whatever happens below, the permit leaves last.
         let permit = ticket.permit;
         let shown = ticket.shown;
@@ -320,6 +321,7 @@ impl ProducedBatch {
                 return Err(CommitFailure { error, rest });
             }
         }
+        generation.deliver(ticket.batch);
         if let Err(error) = source.commit().await {
             let error = match error.write.and_then(|write| ticket.written.get(write)) {
                 Some(Written { span, origins }) => {

@@ -108,7 +108,7 @@ impl Work {
 
     async fn commit(&mut self, batch: ProducedBatch) {
         let id = batch.id();
-        match batch.commit(self.generation.span()).await {
+        match batch.commit(&self.generation).await {
             Ok(mut finished) => {
                 self.due = id + 1;
                 self.generation.commit(id, finished.variables.take());

@@ -83,6 +83,8 @@ pub(crate) struct Generation {
     pub(crate) parts: Arc<Semaphore>,
     first: u64,
     committed: Gate,
+    /// The last batch whose target claims are final; its source claim need not be.
+    delivered: Gate,
     horizon: Gate,
     end: Mutex<Option<(u64, End)>>,
     current: [AtomicU64; 4],
@@ -117,6 +119,7 @@ impl Generation {
             parts: Arc::new(Semaphore::new(1)),
             first: committed + 1,
             committed: Gate::new(committed),
+            delivered: Gate::new(committed),
             horizon: Gate::new(NOWHERE),
             end: Mutex::new(None),
             current: [const { AtomicU64::new(0) }; 4],
@@ -201,12 +204,20 @@ impl Generation {
         self.horizon.get() != NOWHERE
     }
 
-    /// Waits until the predecessor of this batch has committed.
+    /// Waits until the target claims of the batch's predecessor are final. Its source claim may still commit meanwhile: should that
+    /// fail, this batch is killed with its open transactions. A body that reads what it writes waits for the whole commit.
     pub(crate) async fn turn(&self, batch: u64) -> Turn {
-        self.committed
-            .wait(|committed| committed + 1 >= batch)
-            .await;
+        let gate = match self.plan().reads_own_writes {
+            true => &self.committed,
+            false => &self.delivered,
+        };
+        gate.wait(|passed| passed + 1 >= batch).await;
         Turn(())
+    }
+
+    /// Notes that the target claims of a batch are final.
+    pub(crate) fn deliver(&self, batch: u64) {
+        self.delivered.set(batch);
     }
 
     /// Keeps what a committed batch leaves behind. Called before its permit comes back.
@@ -215,6 +226,7 @@ impl Generation {
             *self.progress.variables.lock() = variables;
         }
         self.progress.committed.store(batch, Relaxed);
+        self.delivered.set(batch);
         self.committed.set(batch);
     }
 
