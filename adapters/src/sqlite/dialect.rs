@@ -528,7 +528,7 @@ impl Writer {
             | Binary::GreaterOrEqual
                 if is_computed(left) || is_computed(right) =>
             {
-                return self.compared(operator(op), left, right);
+                return self.compared(op.sign(), left, right);
             }
             Binary::Concat => return self.joined([left, right]),
             Binary::Add
@@ -540,7 +540,7 @@ impl Writer {
         }
         self.push("(");
         self.beside(left, right)?;
-        self.push(operator(op));
+        self.push(op.sign());
         self.beside(right, left)?;
         self.push(")");
         Ok(())
@@ -741,27 +741,6 @@ fn output_kind(output: &Output) -> Kind {
             _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
         },
         _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
-    }
-}
-
-fn operator(op: Binary) -> &'static str {
-    match op {
-        Binary::And => " AND ",
-        Binary::Or => " OR ",
-        Binary::Equal => " = ",
-        Binary::NotEqual => " <> ",
-        Binary::Less => " < ",
-        Binary::LessOrEqual => " <= ",
-        Binary::Greater => " > ",
-        Binary::GreaterOrEqual => " >= ",
-        Binary::Like => " LIKE ",
-        Binary::NotLike => " NOT LIKE ",
-        Binary::Add => " + ",
-        Binary::Concat => " || ",
-        Binary::Subtract => " - ",
-        Binary::Multiply => " * ",
-        Binary::Divide => " / ",
-        Binary::Remainder => " % ",
     }
 }
 

@@ -306,6 +306,30 @@ pub enum Binary {
     Remainder,
 }
 
+impl Binary {
+    /// The operator in SQL as PostgreSQL and SQLite write it, with blanks around.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::And => " AND ",
+            Self::Or => " OR ",
+            Self::Equal => " = ",
+            Self::NotEqual => " <> ",
+            Self::Less => " < ",
+            Self::LessOrEqual => " <= ",
+            Self::Greater => " > ",
+            Self::GreaterOrEqual => " >= ",
+            Self::Like => " LIKE ",
+            Self::NotLike => " NOT LIKE ",
+            Self::Add => " + ",
+            Self::Concat => " || ",
+            Self::Subtract => " - ",
+            Self::Multiply => " * ",
+            Self::Divide => " / ",
+            Self::Remainder => " % ",
+        }
+    }
+}
+
 /// Functions that databases evaluate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Function {

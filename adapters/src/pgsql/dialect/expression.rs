@@ -91,7 +91,7 @@ impl Writer {
     }
 
     fn binary(&mut self, operator: Binary, left: &Expr, right: &Expr) -> Written {
-        let sign = sign(operator);
+        let sign = operator.sign();
         match operator {
             Binary::And | Binary::Or => {
                 let boolean = Place::of_type("boolean");
@@ -375,27 +375,6 @@ impl Writer {
         self.expression(operand, Some(&place))?;
         self.push(&format!(" AS {})", sql_type(data_type)));
         Ok(())
-    }
-}
-
-pub(super) fn sign(operator: Binary) -> &'static str {
-    match operator {
-        Binary::And => " AND ",
-        Binary::Or => " OR ",
-        Binary::Equal => " = ",
-        Binary::NotEqual => " <> ",
-        Binary::Less => " < ",
-        Binary::LessOrEqual => " <= ",
-        Binary::Greater => " > ",
-        Binary::GreaterOrEqual => " >= ",
-        Binary::Like => " LIKE ",
-        Binary::NotLike => " NOT LIKE ",
-        Binary::Add => " + ",
-        Binary::Concat => " || ",
-        Binary::Subtract => " - ",
-        Binary::Multiply => " * ",
-        Binary::Divide => " / ",
-        Binary::Remainder => " % ",
     }
 }
 

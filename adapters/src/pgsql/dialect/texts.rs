@@ -194,7 +194,7 @@ impl Writer {
 
     /// Arithmetic with the scales of the language; integers have 64 bits.
     pub(super) fn arithmetic(&mut self, operator: Binary, left: &Expr, right: &Expr) -> Written {
-        let sign = super::expression::sign(operator);
+        let sign = operator.sign();
         let types = (data_type_of(left), data_type_of(right));
         match (operator, types) {
             (
