@@ -120,10 +120,6 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// Any class. After an error (of either future) the sink is dropped and opened anew.
-    #[allow(
-        clippy::type_complexity,
-        reason = "one future within the other is what the contract says"
-    )]
     fn deliver(
         &mut self,
         records: Vec<Record>,
