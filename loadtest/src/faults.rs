@@ -54,9 +54,9 @@ impl Moments {
     }
 }
 
-/// Runs the project's own script for servers: `docker/services.sh ACT NAME`, or the one named by `DAJET_SERVICES`.
+/// Runs the project's own script for servers: `docker/services.sh ACT NAME`, or the one named by `DAJET_TEST_SERVICES`.
 pub fn services(act: &str, name: &str) -> Result<()> {
-    let script = std::env::var_os("DAJET_SERVICES").map_or_else(
+    let script = std::env::var_os("DAJET_TEST_SERVICES").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docker/services.sh"),
         PathBuf::from,
     );

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
-/// Finds the binary: `DAJET_BIN`, or `dajet` beside this program.
+/// Finds the binary: `DAJET_TEST_BIN`, or `dajet` beside this program.
 pub fn binary() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("DAJET_BIN") {
+    if let Some(path) = std::env::var_os("DAJET_TEST_BIN") {
         return Ok(path.into());
     }
     let path = std::env::current_exe()?.with_file_name("dajet");
