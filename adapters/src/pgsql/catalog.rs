@@ -118,6 +118,7 @@ impl Catalog {
         Some(Schema {
             tables: tables.collect::<Option<_>>()?,
             suggestions: Vec::new(),
+            values: Vec::new(),
         })
     }
 

@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::error::SystemError;
 use crate::query::Statement;
 use crate::record::{OrderKeys, Record, Records, Shape};
-use crate::schema::Schema;
+use crate::schema::{MetadataKey, MetadataObject, Schema};
 use crate::span::Span;
 use crate::value::Value;
 
@@ -131,12 +131,26 @@ pub trait Service: Send + Sync {
     /// The normalised address.
     fn identity(&self) -> &Identity;
 
-    /// Looks the tables up in the catalog. An unknown one is no error here.
+    /// Looks names up in the catalog: tables, and names that stand for values ([`Schema::values`]). An unknown one is no
+    /// error here.
     ///
     /// # Errors
     /// `Transient` or `Misconfigured` if the database cannot be asked.
     fn describe<'a>(&'a self, tables: &'a [Arc<str>])
     -> BoxFuture<'a, Result<Schema, SystemError>>;
+
+    /// Answers what a name or a type code of the database's own metadata stands for (an infobase of 1C has such; other
+    /// databases know none).
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured` if the database cannot be asked.
+    fn metadata<'a>(
+        &'a self,
+        key: &'a MetadataKey,
+    ) -> BoxFuture<'a, Result<Option<Arc<MetadataObject>>, SystemError>> {
+        let _ = key;
+        Box::pin(async { Ok(None) })
+    }
 
     /// Throws away what the catalog remembers, after the database said that a name is unknown.
     fn forget(&self);

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use crate::value::Entity;
+
 /// The logical type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataType {
@@ -132,8 +136,39 @@ impl Table {
 pub struct Schema {
     /// One entry for each name asked for, in order: the name as asked, and the table, if it is known.
     pub tables: Vec<(Arc<str>, Option<Arc<Table>>)>,
+    /// Those of the names asked for that stand for a value: an enumeration's value (`Перечисление.СтавкиНДС.НДС20`), a
+    /// predefined item. They have no table.
+    pub values: Vec<(Arc<str>, Entity)>,
     /// Names of tables near to the unknown ones, for "did you mean".
     pub suggestions: Vec<Arc<str>>,
+}
+
+/// How an object of metadata is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MetadataKey {
+    /// By its logical name: `Справочник.Номенклатура`, in either language, in any case.
+    Name(Arc<str>),
+    /// By the type code of its references.
+    Code(i32),
+}
+
+/// An object of a database's own metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataObject {
+    /// Its uuid in the metadata, in the form of 1C.
+    pub uuid: Uuid,
+    /// The type code of its references, and the number of its table.
+    pub code: i32,
+    /// The word for its kind: `Справочник`.
+    pub kind: Arc<str>,
+    /// The name within its kind: `Номенклатура`.
+    pub name: Arc<str>,
+    /// Both: `Справочник.Номенклатура`.
+    pub full_name: Arc<str>,
+    /// The physical name of its table; none for kinds without data.
+    pub table: Option<Arc<str>>,
+    /// The full name of the object that it belongs to: a tabular section's catalog.
+    pub owner: Option<Arc<str>>,
 }
 
 impl Schema {

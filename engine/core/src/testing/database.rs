@@ -68,6 +68,7 @@ impl Service for Database {
             Ok(Schema {
                 tables: tables.iter().map(find).collect(),
                 suggestions: Vec::new(),
+                values: Vec::new(),
             })
         })
     }

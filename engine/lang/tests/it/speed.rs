@@ -53,6 +53,7 @@ fn schema() -> Schema {
     Schema {
         tables: vec![("Входящие".into(), Some(table))],
         suggestions: Vec::new(),
+        values: Vec::new(),
     }
 }
 

@@ -65,6 +65,7 @@ impl World {
         Schema {
             tables: names.iter().map(find).collect(),
             suggestions,
+            values: Vec::new(),
         }
     }
 
