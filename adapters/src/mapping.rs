@@ -124,11 +124,11 @@ impl Mapping {
                     generated,
                 })
             });
-            columns.push(Column {
-                name: column.name.clone(),
-                data_type: column.data_type,
-                parts: parts.collect::<Result<_, SystemError>>()?,
-            });
+            columns.push(Column::new(
+                column.name.clone(),
+                column.data_type,
+                parts.collect::<Result<_, SystemError>>()?,
+            ));
         }
         Ok(Table {
             name: table.name.clone(),

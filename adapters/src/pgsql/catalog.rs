@@ -221,10 +221,8 @@ fn plain(relation: &Relation, name: &Arc<str>, details: &Details) -> Table {
         .columns
         .get(&relation.oid)
         .map_or(&[][..], |columns| columns);
-    let columns = columns.iter().map(|(part, data_type)| Column {
-        name: Arc::clone(&part.name),
-        data_type: *data_type,
-        parts: vec![part.clone()],
+    let columns = columns.iter().map(|(part, data_type)| {
+        Column::new(Arc::clone(&part.name), *data_type, vec![part.clone()])
     });
     Table {
         name: Arc::clone(name),

@@ -77,10 +77,12 @@ fn plain(connection: &Connection, listed: &[Listed], name: &str) -> Result<Optio
         return Ok(None);
     };
     let (columns, key) = inspect(connection, table).map_err(|e| classify(ATTEMPT, e))?;
-    let columns = columns.into_iter().map(|part| Column {
-        name: Arc::clone(&part.name),
-        data_type: kind::logical(&part.type_name),
-        parts: vec![part],
+    let columns = columns.into_iter().map(|part| {
+        Column::new(
+            Arc::clone(&part.name),
+            kind::logical(&part.type_name),
+            vec![part],
+        )
     });
     Ok(Some(Table {
         name: Arc::clone(&table.name),

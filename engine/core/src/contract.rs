@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::error::SystemError;
 use crate::query::Statement;
 use crate::record::{OrderKeys, Record, Records, Shape};
-use crate::schema::{MetadataKey, MetadataObject, Schema};
+use crate::schema::{MappingLine, MetadataKey, MetadataObject, Schema};
 use crate::span::Span;
 use crate::value::Value;
 
@@ -150,6 +150,27 @@ pub trait Service: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Arc<MetadataObject>>, SystemError>> {
         let _ = key;
         Box::pin(async { Ok(None) })
+    }
+
+    /// The names of all the tables and values that [`Service::describe`] knows, in the order of the catalog.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured` if the database cannot be asked.
+    fn names(&self) -> BoxFuture<'_, Result<Vec<Arc<str>>, SystemError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// The lines of a mapping file that say of these tables and values what the database's own metadata says; none of
+    /// other names, and none at all where a database has no metadata.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured` if the database cannot be asked.
+    fn mapping<'a>(
+        &'a self,
+        names: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<MappingLine>, SystemError>> {
+        let _ = names;
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     /// Throws away what the catalog remembers, after the database said that a name is unknown.

@@ -74,9 +74,24 @@ pub struct Column {
     pub data_type: DataType,
     /// The physical columns, at least one.
     pub parts: Vec<PhysicalColumn>,
+    /// Other names of the column, in another language for example; a column of that name wins.
+    pub aliases: Vec<Arc<str>>,
+    /// Years that are added to every date stored in it: subtracted in reading, added in writing.
+    pub year_offset: i16,
 }
 
 impl Column {
+    /// Makes a column without other names, whose dates are stored as they are.
+    pub fn new(name: Arc<str>, data_type: DataType, parts: Vec<PhysicalColumn>) -> Self {
+        Self {
+            name,
+            data_type,
+            parts,
+            aliases: Vec::new(),
+            year_offset: 0,
+        }
+    }
+
     /// The only physical column, if there is just one.
     pub fn single(&self) -> Option<&PhysicalColumn> {
         match self.parts.as_slice() {
@@ -125,9 +140,14 @@ pub struct Table {
 }
 
 impl Table {
-    /// Finds a column: exact match first, else the only one that matches without regard to case.
+    /// Finds a column: exact match first, else the only one that matches without regard to case, else by another name.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        find(&self.columns, name, |c| &c.name)
+        find(&self.columns, name, |c| &c.name).or_else(|| {
+            let folded = fold(name);
+            self.columns
+                .iter()
+                .find(|column| column.aliases.iter().any(|alias| fold(alias) == folded))
+        })
     }
 }
 
@@ -171,6 +191,24 @@ pub struct MetadataObject {
     pub owner: Option<Arc<str>>,
 }
 
+/// A line of a mapping file: a property of a table, or a value of an enumeration. Parts of a property are separated by `,`
+/// in `columns` and by `;` in the types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingLine {
+    /// The logical name: `Справочник.Номенклатура.Ссылка`.
+    pub name: String,
+    /// The physical table: `_Reference36`.
+    pub table: String,
+    /// The physical columns: `_IDRRef`; `=value 0` with its place for a value of an enumeration.
+    pub columns: String,
+    /// Types of SQL Server; the uuid of a value as 1C shows it.
+    pub server_types: String,
+    /// Types of PostgreSQL; the bytes of a value.
+    pub types: String,
+    /// Type code of the object, 0 if it has none.
+    pub code: i32,
+}
+
 impl Schema {
     /// Returns the table that was asked for by exactly this name.
     pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
@@ -181,14 +219,17 @@ impl Schema {
     }
 }
 
-/// Finds by name: exact match first, else the only one that matches without regard to case.
+/// The form in which names are compared: small letters, and `ё` is `е`.
+pub fn fold(name: &str) -> String {
+    name.to_lowercase().replace('ё', "е")
+}
+
+/// Finds by name: exact match first, else the only one that matches without regard to case; `ё` is `е`.
 pub fn find<'a, T>(items: &'a [T], name: &str, name_of: impl Fn(&T) -> &str) -> Option<&'a T> {
     if let Some(item) = items.iter().find(|item| name_of(item) == name) {
         return Some(item);
     }
-    let lower = name.to_lowercase();
-    let mut matches = items
-        .iter()
-        .filter(|item| name_of(item).to_lowercase() == lower);
+    let folded = fold(name);
+    let mut matches = items.iter().filter(|item| fold(name_of(item)) == folded);
     matches.next().filter(|_| matches.next().is_none())
 }

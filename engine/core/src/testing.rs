@@ -110,16 +110,18 @@ impl World {
 
     /// Makes an empty table; its first column is its key.
     pub fn create(&self, database: &str, table: &str, columns: &[(&str, DataType)]) {
-        let column = |&(name, data_type): &(&str, DataType)| Column {
-            name: name.into(),
-            data_type,
-            parts: vec![PhysicalColumn {
-                name: name.into(),
-                role: ColumnRole::Value,
-                type_name: "memory".into(),
-                nullable: true,
-                generated: false,
-            }],
+        let column = |&(name, data_type): &(&str, DataType)| {
+            Column::new(
+                name.into(),
+                data_type,
+                vec![PhysicalColumn {
+                    name: name.into(),
+                    role: ColumnRole::Value,
+                    type_name: "memory".into(),
+                    nullable: true,
+                    generated: false,
+                }],
+            )
         };
         let described = Table {
             name: table.into(),

@@ -336,9 +336,8 @@ fn argument_type(function: &Function, index: usize) -> Option<DataType> {
 pub(super) fn part_of(column: &Column, part: &PhysicalColumn) -> Arc<Column> {
     let parts = vec![part.clone()];
     Arc::new(Column {
-        name: Arc::clone(&column.name),
-        data_type: column.data_type,
-        parts,
+        year_offset: column.year_offset,
+        ..Column::new(Arc::clone(&column.name), column.data_type, parts)
     })
 }
 

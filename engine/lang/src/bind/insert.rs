@@ -276,9 +276,8 @@ impl Binder<'_> {
 fn typed_part(column: &Column, part: &PhysicalColumn, data_type: DataType) -> Arc<Column> {
     let parts = vec![part.clone()];
     Arc::new(Column {
-        name: Arc::clone(&column.name),
-        data_type,
-        parts,
+        year_offset: column.year_offset,
+        ..Column::new(Arc::clone(&column.name), data_type, parts)
     })
 }
 

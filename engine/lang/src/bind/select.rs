@@ -312,11 +312,11 @@ fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select)
                 ..part
             }
         };
-        columns.push(Column {
-            name: Arc::clone(&output.name),
-            data_type: output.data_type.unwrap_or(DataType::Text),
-            parts: parts.into_iter().map(named).collect(),
-        });
+        columns.push(Column::new(
+            Arc::clone(&output.name),
+            output.data_type.unwrap_or(DataType::Text),
+            parts.into_iter().map(named).collect(),
+        ));
     }
     let widths: Vec<_> = columns.iter().map(|column| column.parts.len()).collect();
     for key in &mut query.order {

@@ -27,16 +27,18 @@ const INSERT: &str =
     "INSERT Входящие SELECT Номер = @m.Номер, Тип = @m.Тип, Тело = @m.Тело, Узел = @me";
 
 fn schema() -> Schema {
-    let column = |name: &str, data_type| Column {
-        name: name.into(),
-        data_type,
-        parts: vec![PhysicalColumn {
-            name: name.into(),
-            role: ColumnRole::Value,
-            type_name: "text".into(),
-            nullable: true,
-            generated: false,
-        }],
+    let column = |name: &str, data_type| {
+        Column::new(
+            name.into(),
+            data_type,
+            vec![PhysicalColumn {
+                name: name.into(),
+                role: ColumnRole::Value,
+                type_name: "text".into(),
+                nullable: true,
+                generated: false,
+            }],
+        )
     };
     let table = Arc::new(Table {
         name: "Входящие".into(),

@@ -149,9 +149,5 @@ fn read_column(line: &str) -> Column {
         DataType::Entity(_) => vec![part("_RRef", ColumnRole::Reference)],
         _ => vec![part("", ColumnRole::Value)],
     };
-    Column {
-        name: name.into(),
-        data_type,
-        parts,
-    }
+    Column::new(name.into(), data_type, parts)
 }
