@@ -9,3 +9,6 @@ pub mod kafka;
 pub mod pgsql;
 pub mod registry;
 pub mod sqlite;
+
+#[cfg(feature = "testing")]
+pub mod testing;

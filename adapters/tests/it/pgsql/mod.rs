@@ -3,6 +3,7 @@
 mod catalog;
 mod failures;
 mod fixture;
+mod infobase;
 mod inserts;
 mod locks;
 mod onec;
