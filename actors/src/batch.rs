@@ -104,6 +104,7 @@ impl Ticket {
             _turn: self.turn,
             _shown: self.shown,
             _permit: self.permit,
+            batch: self.batch,
         }
     }
 }
@@ -317,6 +318,7 @@ impl ProducedBatch {
                     _turn: turn,
                     _shown: shown,
                     _permit: permit,
+                    batch: ticket.batch,
                 };
                 return Err(CommitFailure { error, rest });
             }
@@ -335,6 +337,7 @@ impl ProducedBatch {
                 _turn: turn,
                 _shown: shown,
                 _permit: permit,
+                batch: ticket.batch,
             };
             return Err(CommitFailure { error, rest });
         }
@@ -369,16 +372,20 @@ pub(crate) struct Failed {
     _turn: Option<Turn>,
     _shown: InFlight,
     _permit: Permit,
+    batch: u64,
 }
 
 impl Failed {
     /// Gives everything back, target claims first, and waits until the systems have done so. A claim that does not answer in
     /// time, or fails to, has its session closed: its system gives back by itself.
-    pub(crate) async fn release(mut self) {
+    pub(crate) async fn release(mut self, generation: &Generation) {
         for target in self.targets.drain(..) {
             release(target).await;
         }
-        if let Some(source) = self.source.take() {
+        if let Some(mut source) = self.source.take() {
+            if generation.is_to_blame(self.batch) {
+                source.blame();
+            }
             release(source).await;
         }
     }

@@ -103,7 +103,7 @@ impl Work {
                     .fail(id, PipelineError::Invariant(violation));
             }
         }
-        batch.fail().release().await;
+        batch.fail().release(&self.generation).await;
     }
 
     async fn commit(&mut self, batch: ProducedBatch) {
@@ -120,7 +120,7 @@ impl Work {
             }
             Err(CommitFailure { error, rest }) => {
                 self.generation.fail(id, error);
-                rest.release().await;
+                rest.release(&self.generation).await;
             }
         }
     }

@@ -176,6 +176,14 @@ impl Generation {
         self.kill(batch);
     }
 
+    /// True if this batch ended the generation because one of its records was refused.
+    pub(crate) fn is_to_blame(&self, batch: u64) -> bool {
+        matches!(
+            &*self.end.lock(),
+            Some((failed, End::Failed { error, .. })) if *failed == batch && error.class() == ErrorClass::Rejected
+        )
+    }
+
     /// Kills this batch and all behind it.
     pub(crate) fn kill(&self, batch: u64) {
         self.horizon.lower(batch);

@@ -121,7 +121,7 @@ impl Work {
         let id = batch.id();
         generation.handles(Stage::Producer, id);
         if generation.is_killed(id) {
-            return batch.fail().release().await;
+            return batch.fail().release(&generation).await;
         }
         let delivered = tokio::select! {
             biased;
@@ -130,10 +130,10 @@ impl Work {
         };
         match delivered {
             Ok(Some(receipts)) => self.forward(batch, &receipts).await,
-            Ok(None) => batch.fail().release().await,
+            Ok(None) => batch.fail().release(&generation).await,
             Err(error) => {
                 generation.fail(id, error);
-                batch.fail().release().await;
+                batch.fail().release(&generation).await;
             }
         }
     }
@@ -144,7 +144,7 @@ impl Work {
             Ok(produced) => produced,
             Err((violation, failed)) => {
                 self.generation.fail(id, violation.into());
-                failed.release().await;
+                failed.release(&self.generation).await;
                 return;
             }
         };
@@ -152,7 +152,7 @@ impl Work {
             let full = matches!(refused, Refused::Full(_));
             let (Refused::Full(batch) | Refused::Closed(batch)) = refused;
             self.generation.refused(id, full);
-            batch.fail().release().await;
+            batch.fail().release(&self.generation).await;
         }
     }
 

@@ -280,7 +280,7 @@ impl Work {
         let generation = &*self.generation;
         generation.progress.show(Doing::Running);
         if generation.stop.is_cancelled() || generation.is_interrupted() {
-            batch.fail().release().await;
+            batch.fail().release(generation).await;
             return Follows::End;
         }
         let id = batch.id();
@@ -294,7 +294,7 @@ impl Work {
                 let full = matches!(refused, Refused::Full(_));
                 let (Refused::Full(batch) | Refused::Closed(batch)) = refused;
                 generation.refused(id, full);
-                batch.fail().release().await;
+                batch.fail().release(generation).await;
                 Follows::End
             }
         }

@@ -129,7 +129,7 @@ impl Work {
         let id = batch.id();
         generation.handles(Stage::Transformer, id);
         if generation.is_killed(id) {
-            return batch.fail().release().await;
+            return batch.fail().release(&generation).await;
         }
         let transformed = tokio::select! {
             biased;
@@ -144,7 +144,7 @@ impl Work {
             Err(Interrupt::Left(returned)) => generation.leave(id, returned),
             Err(Interrupt::Stopped) => generation.kill(id),
         }
-        batch.fail().release().await;
+        batch.fail().release(&generation).await;
     }
 
     async fn forward(&self, batch: TransformedBatch) {
@@ -155,7 +155,7 @@ impl Work {
             if let Refused::Full(ToProducer::Batch(batch))
             | Refused::Closed(ToProducer::Batch(batch)) = refused
             {
-                batch.fail().release().await;
+                batch.fail().release(&self.generation).await;
             }
         }
     }

@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
@@ -15,6 +16,9 @@ use crate::scenario::body;
 
 /// Longest wait for an answer of the broker.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Records produced before their delivery is awaited.
 const WINDOW: usize = 10_000;
@@ -102,7 +106,7 @@ impl Topic {
         let topic = self.clone();
         tokio::task::spawn_blocking(move || {
             let consumer = topic.consumer("dajet-oracle")?;
-            let (low, high) = consumer.fetch_watermarks(&topic.name, 0, PATIENCE)?;
+            let (low, high) = watermarks(&consumer, &topic.name)?;
             Ok((high - low) as u64)
         })
         .await?
@@ -113,10 +117,10 @@ impl Topic {
         let topic = self.clone();
         tokio::task::spawn_blocking(move || {
             let consumer = topic.consumer(&topic.name)?;
-            let (low, high) = consumer.fetch_watermarks(&topic.name, 0, PATIENCE)?;
+            let (low, high) = watermarks(&consumer, &topic.name)?;
             let mut list = TopicPartitionList::new();
             list.add_partition(&topic.name, 0);
-            let committed = consumer.committed_offsets(list, PATIENCE)?;
+            let committed = patiently(|| consumer.committed_offsets(list.clone(), PATIENCE))?;
             let next = match committed.elements().first().map(|element| element.offset()) {
                 Some(Offset::Offset(offset)) => offset,
                 _ => low,
@@ -134,7 +138,7 @@ impl Topic {
 
     fn read(&self) -> Result<Vec<u64>> {
         let consumer = self.consumer("dajet-oracle")?;
-        let (low, high) = consumer.fetch_watermarks(&self.name, 0, PATIENCE)?;
+        let (low, high) = watermarks(&consumer, &self.name)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.name, 0, Offset::Offset(low))?;
         consumer.assign(&list)?;
@@ -158,5 +162,22 @@ impl Topic {
             next = message.offset() + 1;
         }
         Ok(keys)
+    }
+}
+
+/// The first offset of the topic's only partition, and the one behind its last record.
+fn watermarks(consumer: &BaseConsumer, topic: &str) -> Result<(i64, i64)> {
+    patiently(|| consumer.fetch_watermarks(topic, 0, PATIENCE))
+}
+
+/// Asks again while the broker cannot answer: just started, it knows no leader of a partition for a moment.
+fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => std::thread::sleep(PAUSE),
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Brokers as sources.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dajet_actors::State;
-use dajet_core::testing::{Fault, INBOX, Operation};
+use dajet_core::testing::{Event, Fault, INBOX, Operation};
 use dajet_core::{ErrorClass, Value};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +95,32 @@ fn a_refused_message_is_named_where_the_broker_names_messages() {
                 error.chain()
             );
             assert_eq!((scene.copied(), left(&scene)), (vec![1, 2, 3, 4], 2));
+        }
+    });
+}
+
+#[test]
+fn messages_are_to_blame_for_a_refusal_and_not_for_an_outage() {
+    on_virtual_time(async {
+        for (class, blamed) in [(ErrorClass::Transient, 0), (ErrorClass::Rejected, 1)] {
+            for operation in [Operation::Execute, Operation::CommitTarget] {
+                let scene = scene(4);
+                let seen = Arc::new(AtomicUsize::new(0));
+                let count = seen.clone();
+                scene.world.watch(Box::new(move |_, event, _| {
+                    if matches!(event, Event::Blamed { .. }) {
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                }));
+                scene.world.fail_next(operation, Fault::Refuse(class));
+                ended(scene.run(&consume(&scene, "", COPY)).await);
+                assert_eq!(scene.copied(), [1, 2, 3, 4]);
+                assert_eq!(
+                    seen.load(Ordering::Relaxed),
+                    blamed,
+                    "{class:?} {operation:?}"
+                );
+            }
         }
     });
 }

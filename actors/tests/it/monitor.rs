@@ -103,7 +103,7 @@ impl Monitor {
             Event::Committed { claim } => self.committed(*claim, view),
             Event::Released { claim } | Event::Dropped { claim } => self.resolved(*claim),
             Event::Published { .. } => self.published(view),
-            Event::Faulted { .. } | Event::Empty { .. } => Ok(()),
+            Event::Faulted { .. } | Event::Empty { .. } | Event::Blamed { .. } => Ok(()),
         };
         if let Err(violation) = seen {
             self.findings.lock().violations.push(violation);

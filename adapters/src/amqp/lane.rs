@@ -171,6 +171,8 @@ pub(super) struct DeliveryClaim {
     /// Answers to the call that shows that the broker has heard of the commit.
     prefetch: u16,
     resolved: bool,
+    /// The records are to blame for the coming release.
+    blamed: bool,
 }
 
 /// Which messages a claim stands for.
@@ -198,6 +200,7 @@ impl DeliveryClaim {
             attempts,
             prefetch,
             resolved: false,
+            blamed: false,
         }
     }
 
@@ -229,7 +232,7 @@ impl DeliveryClaim {
     }
 
     /// Marks the batch and all behind it as given back; true if no other one is open.
-    fn give_back(&mut self, failed: bool) -> bool {
+    fn give_back(&mut self) -> bool {
         self.resolved = true;
         let first = self.batch.first;
         {
@@ -238,7 +241,7 @@ impl DeliveryClaim {
             let at_head = state.open.first() == Some(&first)
                 && state.given_back.is_none_or(|limit| limit >= first);
             state.given_back = Some(state.given_back.map_or(first, |limit| limit.min(first)));
-            if let Some(attempts) = self.attempts.as_ref().filter(|_| failed && at_head) {
+            if let Some(attempts) = self.attempts.as_ref().filter(|_| self.blamed && at_head) {
                 attempts.failed(self.batch.head, self.batch.records);
             }
         }
@@ -278,9 +281,13 @@ impl Claim for DeliveryClaim {
         })
     }
 
+    fn blame(&mut self) {
+        self.blamed = true;
+    }
+
     fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
         Box::pin(async move {
-            let alone = self.give_back(true);
+            let alone = self.give_back();
             // A lost connection gives back by itself.
             if alone && !self.lane.link().is_dead() {
                 self.lane.close().await
@@ -293,7 +300,7 @@ impl Claim for DeliveryClaim {
 
 impl Drop for DeliveryClaim {
     fn drop(&mut self) {
-        if !self.resolved && self.give_back(false) {
+        if !self.resolved && self.give_back() {
             self.lane.link().abandon();
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct OffsetClaim {
     number: u64,
     stretches: Vec<Stretch>,
     attempts: Option<Attempts>,
+    /// The records are to blame for the coming release.
+    blamed: bool,
     /// Taken before the batch is resolved: the last handle must not be ours when the consumer leaves.
     member: Option<Member>,
 }
@@ -47,6 +49,7 @@ impl OffsetClaim {
             number,
             stretches,
             attempts,
+            blamed: false,
             member: Some(member.clone()),
         }
     }
@@ -77,13 +80,13 @@ impl OffsetClaim {
     }
 
     /// Gives the batch back, and all behind it.
-    fn give_back(&mut self, failed: bool) {
+    fn give_back(&mut self) {
         if self.member.take().is_none() {
             return;
         }
         // Batches behind a failed one are given back before it or after it: only the earliest is at fault.
         let at_head = self.line.give_back(self.number);
-        if let Some(attempts) = self.attempts.as_ref().filter(|_| failed && at_head) {
+        if let Some(attempts) = self.attempts.as_ref().filter(|_| self.blamed && at_head) {
             attempts.failed(&self.stretches);
         }
     }
@@ -140,9 +143,13 @@ impl Claim for OffsetClaim {
         })
     }
 
+    fn blame(&mut self) {
+        self.blamed = true;
+    }
+
     fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
         Box::pin(async move {
-            self.give_back(true);
+            self.give_back();
             self.await_leaving().await;
             Ok(())
         })
@@ -151,6 +158,6 @@ impl Claim for OffsetClaim {
 
 impl Drop for OffsetClaim {
     fn drop(&mut self) {
-        self.give_back(false);
+        self.give_back();
     }
 }

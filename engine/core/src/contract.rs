@@ -89,6 +89,10 @@ pub trait Claim: Send {
     /// Nothing is final then, as far as can be known: a connection lost in the midst of a commit may hide a success.
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>>;
 
+    /// Tells a source's claim, before its release, that its records are to blame: a target or the script has refused one of them. Without
+    /// it the release comes of an outage, or of a batch before this one. Sources that count attempts want to know.
+    fn blame(&mut self) {}
+
     /// Gives everything back, and waits until the system has done so.
     ///
     /// # Errors

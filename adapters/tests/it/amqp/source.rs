@@ -436,9 +436,12 @@ async fn drain_with_poison(queue: &str, options: &[(&str, Value)]) -> (Vec<Strin
         match source.read(DECIDING, &[]).await.expect("it is read") {
             Read::Empty { complete: true } => return (seen, failures),
             Read::Empty { .. } => {}
-            Read::Batch { records, claim, .. } => {
+            Read::Batch {
+                records, mut claim, ..
+            } => {
                 let texts = bodies(&records);
                 if texts.contains(&"яд".to_owned()) {
+                    claim.blame();
                     claim.release().await.expect("it is given back");
                     failures += 1;
                     source = self::source(queue, 1, options);

@@ -428,10 +428,11 @@ async fn puts_a_message_aside_that_has_failed_too_often() {
         // Each failure is the end of a generation.
         let mut source = source(&topic, &group, &options);
         loop {
-            let batch = batch(&mut *source).await;
+            let mut batch = batch(&mut *source).await;
             let values = batch.column("Value");
             if values.contains(&"яд".to_owned()) {
                 failures += 1;
+                batch.claim.blame();
                 batch.claim.release().await.expect("it is given back");
                 break;
             }

@@ -279,6 +279,10 @@ impl Claim for Delivered {
         Box::pin(self.end(Operation::CommitSource))
     }
 
+    fn blame(&mut self) {
+        self.world.state().blame(self.id);
+    }
+
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
         Box::pin(self.end(Operation::Release))
     }

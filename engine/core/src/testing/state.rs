@@ -54,6 +54,11 @@ pub enum Event {
         /// Name of the database.
         database: String,
     },
+    /// The records of a claim were found to blame for its coming release.
+    Blamed {
+        /// Number of the claim.
+        claim: u64,
+    },
     /// A claim became final.
     Committed {
         /// Number of the claim.
@@ -431,6 +436,10 @@ impl State {
         }
         self.note(Event::Committed { claim });
         true
+    }
+
+    pub(super) fn blame(&mut self, claim: u64) {
+        self.note(Event::Blamed { claim });
     }
 
     pub(super) fn release(&mut self, claim: u64) {
