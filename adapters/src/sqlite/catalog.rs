@@ -33,9 +33,7 @@ pub fn describe(
     map: Option<&Path>,
 ) -> Result<Schema, Trouble> {
     let listed = list(connection).map_err(|e| classify(ATTEMPT, e))?;
-    let mapping = map
-        .map(|map| Mapping::read(Path::new(""), &map.to_string_lossy()))
-        .transpose()?;
+    let mapping = read(map)?;
     let mut schema = Schema::default();
     for name in names {
         let mapped = match &mapping {
@@ -54,6 +52,23 @@ pub fn describe(
         schema.tables.push((Arc::clone(name), table.map(Arc::new)));
     }
     Ok(schema)
+}
+
+/// The names of the mapping file, then those of the tables.
+///
+/// # Errors
+/// Busy; `Misconfigured` if the mapping file is wrong.
+pub fn names(connection: &Connection, map: Option<&Path>) -> Result<Vec<Arc<str>>, Trouble> {
+    let mapping = read(map)?;
+    let mut names: Vec<Arc<str>> = mapping.iter().flat_map(Mapping::names).cloned().collect();
+    let listed = list(connection).map_err(|e| classify(ATTEMPT, e))?;
+    names.extend(listed.into_iter().map(|table| table.name));
+    Ok(names)
+}
+
+fn read(map: Option<&Path>) -> Result<Option<Mapping>, Trouble> {
+    let read = |map: &Path| Mapping::read(Path::new(""), &map.to_string_lossy());
+    Ok(map.map(read).transpose()?)
 }
 
 fn list(connection: &Connection) -> rusqlite::Result<Vec<Listed>> {

@@ -90,6 +90,13 @@ impl FileService {
         Ok(schema)
     }
 
+    async fn list(&self) -> Result<Vec<Arc<str>>, SystemError> {
+        let map = self.location.map.clone();
+        let list =
+            move |state: &mut super::state::State| catalog::names(&*state.main()?, map.as_deref());
+        self.worker()?.run(self.time, list).await
+    }
+
     async fn open(&self) -> Result<Box<dyn Claim>, SystemError> {
         let worker = self.worker()?;
         let own = Arc::clone(&worker);
@@ -123,6 +130,10 @@ impl Service for FileService {
         tables: &'a [Arc<str>],
     ) -> BoxFuture<'a, Result<Schema, SystemError>> {
         Box::pin(self.look_up(tables))
+    }
+
+    fn names(&self) -> BoxFuture<'_, Result<Vec<Arc<str>>, SystemError>> {
+        Box::pin(self.list())
     }
 
     fn forget(&self) {

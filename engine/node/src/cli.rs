@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigArgs, settings_help};
 use crate::error::HostError;
+use crate::schema::Format;
 
-const COMMANDS: [&str; 6] = ["run", "stream", "check", "explain", "status", "help"];
+const COMMANDS: [&str; 7] = [
+    "run", "stream", "check", "explain", "schema", "status", "help",
+];
 
 /// Runs scripts that drain queues and deliver the records elsewhere, in order and at least once.
 #[derive(Parser, Debug)]
@@ -65,6 +68,19 @@ pub enum Command {
         /// The SQL of each statement too; asks the databases
         #[arg(long)]
         sql: bool,
+        /// Settings.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Shows the tables of a database by the names that scripts use; with a name, its properties, columns and parts
+    Schema {
+        /// Address of the database, as scripts write it
+        address: String,
+        /// A table, or the beginning of names up to a point: Справочник.Номенклатура, Справочник
+        name: Option<String>,
+        /// text, json, or tsv: a mapping file for ?map=FILE
+        #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
+        format: Format,
         /// Settings.
         #[command(flatten)]
         config: ConfigArgs,

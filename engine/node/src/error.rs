@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dajet_core::diagnostic::nearest;
+use dajet_core::{Address, SystemError};
 
 /// The process's exit code. Of several scripts the highest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +87,14 @@ pub enum HostError {
         /// Why.
         source: io::Error,
     },
+    /// A database cannot be asked for its tables.
+    #[error("cannot read the schema of \"{address}\"")]
+    Database {
+        /// Its address; prints masked.
+        address: Address,
+        /// Why.
+        source: SystemError,
+    },
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -127,6 +136,7 @@ impl HostError {
             HostError::Start { .. } | HostError::Output(_) | HostError::Unreachable { .. } => {
                 Exit::RunTime
             }
+            HostError::Database { source, .. } if source.code != "E_URI" => Exit::RunTime,
             _ => Exit::Usage,
         }
     }
@@ -135,6 +145,7 @@ impl HostError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             HostError::Usage { hint, .. } | HostError::File { hint, .. } => hint.as_deref(),
+            HostError::Database { source, .. } => source.hint.as_deref(),
             HostError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 Some("Another process listens there. Choose another port by --status.")
             }

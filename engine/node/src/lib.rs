@@ -18,6 +18,7 @@ mod progress;
 mod relaxed;
 mod render;
 mod run;
+mod schema;
 mod screen;
 mod scripts;
 mod signals;
@@ -96,6 +97,15 @@ fn dispatch(args: Vec<OsString>, screen: &Screen) -> Result<Exit, HostError> {
             &settings(&config, screen)?,
             screen,
         ),
+        Some(Command::Schema {
+            address,
+            name,
+            format,
+            config,
+        }) => {
+            let settings = settings(&config, screen)?;
+            schema::schema(&address, name.as_deref(), format, &settings, screen)
+        }
         Some(Command::Status {
             address,
             json,

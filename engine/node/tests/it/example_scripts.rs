@@ -52,7 +52,7 @@ fn shop(prefix: &str) -> Database {
 }
 
 /// Runs a script of the folder until it is idle.
-fn run(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+pub fn run(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mapping.tsv"), MAPPING).unwrap();
     let script = scripts().join(name);
@@ -69,7 +69,7 @@ fn run(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     Node::start(folder.path(), &all, variables).finish()
 }
 
-fn numbers(count: usize) -> Vec<String> {
+pub fn numbers(count: usize) -> Vec<String> {
     (1..=count).map(|n| n.to_string()).collect()
 }
 

@@ -16,6 +16,7 @@ mod node;
 mod outages;
 mod queries;
 mod rabbitmq;
+mod schema;
 mod servers;
 mod sqlite;
 mod stopping;
