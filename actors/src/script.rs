@@ -223,9 +223,7 @@ impl Script {
         tables: &[Arc<str>],
     ) -> Result<Schema, SystemError> {
         match service.describe(tables).await {
-            Ok(schema) if schema.tables.iter().all(|(_, table)| table.is_some()) => {
-                return Ok(schema);
-            }
+            Ok(schema) if schema.is_complete() => return Ok(schema),
             Err(error) if !error.unknown_name => return Err(error),
             // A table that was made a moment ago is not in what the catalog remembers.
             Ok(_) | Err(_) => service.forget(),

@@ -3,6 +3,7 @@
 //! An adapter never names an actor and never sees syntax: databases receive `core::query`, brokers records.
 
 mod mapping;
+pub mod onec;
 
 pub mod amqp;
 pub mod kafka;

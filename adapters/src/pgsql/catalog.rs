@@ -1,93 +1,72 @@
-//! The schema catalog of a database: logical names of the mapping file first, then the tables as the database names them.
+//! The schema catalog of a database: logical names of the mapping file first, then those of 1C metadata, then the tables as
+//! the database names them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dajet_core::diagnostic::nearest;
-use dajet_core::schema::{self, ColumnRole, Defaults};
-use dajet_core::{Column, DataType, PhysicalColumn, Schema, SystemError, Table, TableKey};
+use dajet_core::schema::{self, Defaults, MappingLine, MetadataKey, MetadataObject};
+use dajet_core::value::Entity;
+use dajet_core::{Column, Schema, SystemError, Table};
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
-use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Oid, ToSql};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio_postgres::types::Oid;
+use uuid::Uuid;
 
-use super::failure::classify;
+use super::failure::CODE;
+use super::infobase::{Layout, PgStore};
+use super::relations::{Details, Relation, details, find, relations};
 use super::session::Session;
 use crate::mapping::{KnownColumn, MappedTable, Mapping};
+use crate::onec::{self, Derived, Metadata, MetadataError, NamedValue};
 
-const ATTEMPT: &str = "cannot read the catalog";
-
-const RELATIONS: &str = "\
-SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind IN ('r', 'p')
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-ORDER BY n.nspname, c.relname";
-
-const COLUMNS: &str = "\
-SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), NOT (a.attnotnull OR t.typnotnull),
-       a.attgenerated <> '' OR a.attidentity = 'a', format_type(COALESCE(NULLIF(t.typbasetype, 0), t.oid), NULL)
-FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attrelid, a.attnum";
-
-/// The primary key first, then the shortest unique index whose columns are all NOT NULL: equality never finds NULL.
-const KEYS: &str = "\
-SELECT i.indrelid, k.names
-FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid, LATERAL (
-    SELECT array_agg(a.attname::text ORDER BY u.position) AS names, bool_and(a.attnotnull) AS filled
-    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(number, position)
-    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.number
-    WHERE u.position <= i.indnkeyatts) AS k
-WHERE i.indrelid = ANY($1) AND i.indisunique AND i.indisvalid AND i.indimmediate
-      AND i.indpred IS NULL AND i.indexprs IS NULL AND k.filled
-ORDER BY i.indrelid, i.indisprimary DESC, i.indnkeyatts, c.relname";
+/// Attempts to read metadata that is updated in the meantime.
+const ATTEMPTS_MAX: usize = 3;
 
 /// What is known of one database, until it is forgotten.
 pub(super) struct Catalog {
     /// Where relative paths start, and the path of the mapping file.
     mapping_file: Option<(PathBuf, String)>,
     mapping: Mutex<Option<Arc<Mapping>>>,
-    tables: Mutex<FxHashMap<Arc<str>, Arc<Table>>>,
+    known: Mutex<Known>,
+    infobase: tokio::sync::Mutex<Option<Infobase>>,
+    /// Metadata is read anew before it is asked again.
+    stale: AtomicBool,
 }
 
-/// A table, view or foreign table.
-struct Relation {
-    oid: Oid,
-    schema: Arc<str>,
-    name: Arc<str>,
-    visible: bool,
-    /// False for what only looks like a table: a view, a materialized one, a foreign table.
-    is_table: bool,
-}
-
-impl Relation {
-    /// `schema.table`
-    fn qualified(&self) -> String {
-        format!("{}.{}", self.schema, self.name)
-    }
-
-    fn physical(&self) -> Vec<Arc<str>> {
-        match self.visible {
-            true => vec![Arc::clone(&self.name)],
-            false => vec![Arc::clone(&self.schema), Arc::clone(&self.name)],
-        }
-    }
-}
-
-/// The columns and keys of some relations.
 #[derive(Default)]
-struct Details {
-    columns: FxHashMap<Oid, Vec<(PhysicalColumn, DataType)>>,
-    keys: FxHashMap<Oid, Vec<Arc<str>>>,
+struct Known {
+    tables: FxHashMap<Arc<str>, Arc<Table>>,
+    values: FxHashMap<Arc<str>, Entity>,
+    /// Names that metadata has explained in this process, whatever has been forgotten since: the configuration is being
+    /// updated when such a name is unknown.
+    explained: FxHashSet<Arc<str>>,
 }
 
-impl Details {
-    /// What tells the rows apart; no columns if nothing does, for the rows are not those of a table.
-    fn key(&self, relation: &Relation) -> TableKey {
-        match self.keys.get(&relation.oid) {
-            _ if !relation.is_table => TableKey::Columns(Vec::new()),
-            Some(names) => TableKey::Columns(names.clone()),
-            None => TableKey::RowAddress,
+struct Infobase {
+    layout: Layout,
+    metadata: Metadata,
+    /// Extensions have been spoken of.
+    told: bool,
+}
+
+/// What a name was found to be.
+enum Found<'a> {
+    Mapped(&'a Mapping, &'a MappedTable, &'a Relation),
+    Derived(Box<Derived>, &'a Relation),
+    Value(Entity),
+    Plain(&'a Relation),
+    Unknown,
+}
+
+impl Found<'_> {
+    fn oid(&self) -> Option<Oid> {
+        match self {
+            Self::Mapped(_, _, relation) | Self::Derived(_, relation) | Self::Plain(relation) => {
+                Some(relation.oid)
+            }
+            Self::Value(_) | Self::Unknown => None,
         }
     }
 }
@@ -97,29 +76,26 @@ impl Catalog {
         Self {
             mapping_file,
             mapping: Mutex::default(),
-            tables: Mutex::default(),
+            known: Mutex::default(),
+            infobase: tokio::sync::Mutex::default(),
+            stale: AtomicBool::new(false),
         }
     }
 
     /// Throws everything away.
     pub(super) fn forget(&self) {
         *self.mapping.lock() = None;
-        self.tables.lock().clear();
+        self.stale.store(true, Ordering::Release);
+        self.known.lock().clear();
     }
 
-    /// The answer, if all the tables are known already.
+    /// The answer, if all the names are known already and cannot have become others: an infobase is asked for its version first.
     pub(super) fn recall(&self, names: &[Arc<str>]) -> Option<Schema> {
-        let known = self.tables.lock();
-        let tables = names.iter().map(|name| {
-            known
-                .get(name)
-                .map(|table| (name.clone(), Some(table.clone())))
-        });
-        Some(Schema {
-            tables: tables.collect::<Option<_>>()?,
-            suggestions: Vec::new(),
-            values: Vec::new(),
-        })
+        let known = self.known.lock();
+        match known.explained.is_empty() {
+            true => known.recall(names),
+            false => None,
+        }
     }
 
     /// Asks the database.
@@ -132,48 +108,283 @@ impl Catalog {
         names: &[Arc<str>],
     ) -> Result<Schema, SystemError> {
         let mapping = self.mapping().await?;
+        let mut infobase = self.infobase.lock().await;
+        if self.is_current(session, infobase.as_ref()).await?
+            && let Some(schema) = self.known.lock().recall(names)
+        {
+            return Ok(schema);
+        }
         let relations = relations(session).await?;
         let mut found = Vec::with_capacity(names.len());
         for name in names {
             let mapped = mapping
-                .as_ref()
+                .as_deref()
                 .and_then(|mapping| mapping.table(name).map(|table| (mapping, table)));
             found.push(match mapped {
                 Some((mapping, table)) => {
-                    let relation = find_mapped(&relations, table)
+                    let relation = find_mapped(&relations, &table.table)
                         .ok_or_else(|| mapping.unknown_table(table))?;
-                    Some((relation, Some((mapping, table))))
+                    Found::Mapped(mapping, table, relation)
                 }
-                None => find(&relations, name).map(|relation| (relation, None)),
+                None => {
+                    let of_metadata = self
+                        .explain(session, &mut infobase, &relations, name)
+                        .await?;
+                    of_metadata.unwrap_or_else(|| match find(&relations, name) {
+                        Some(relation) => Found::Plain(relation),
+                        None => Found::Unknown,
+                    })
+                }
             });
         }
-        let oids: Vec<Oid> = found
-            .iter()
-            .flatten()
-            .map(|(relation, _)| relation.oid)
-            .collect();
+        let oids: Vec<Oid> = found.iter().filter_map(Found::oid).collect();
         let details = details(session, &oids).await?;
+        let years = infobase
+            .as_ref()
+            .map_or(0, |known| known.metadata.year_offset());
         let mut schema = Schema::default();
         for (name, found) in names.iter().zip(found) {
             let table = match found {
-                Some((relation, Some((mapping, table)))) => {
+                Found::Mapped(mapping, table, relation) => {
                     Some(resolve(mapping, table, relation, &details)?)
                 }
-                Some((relation, None)) => Some(plain(relation, name, &details)),
-                None => {
-                    schema
-                        .suggestions
-                        .extend(suggestion(name, &relations, mapping.as_deref()));
+                Found::Derived(mut derived, relation) => {
+                    Some(join(&mut derived, relation, &details, years))
+                }
+                Found::Plain(relation) => Some(plain(relation, name, &details)),
+                Found::Value(entity) => {
+                    self.known.lock().values.insert(Arc::clone(name), entity);
+                    schema.values.push((Arc::clone(name), entity));
+                    None
+                }
+                Found::Unknown => {
+                    let metadata = infobase.as_ref().map(|known| &known.metadata);
+                    let near = metadata.and_then(|metadata| metadata.nearest(name));
+                    let near = near.or_else(|| suggestion(name, &relations, mapping.as_deref()));
+                    schema.suggestions.extend(near);
                     None
                 }
             };
             let table = table.map(Arc::new);
             if let Some(table) = &table {
-                self.tables.lock().insert(name.clone(), Arc::clone(table));
+                let mut known = self.known.lock();
+                known.tables.insert(name.clone(), Arc::clone(table));
             }
             schema.tables.push((name.clone(), table));
         }
         Ok(schema)
+    }
+
+    /// True if what is known of the infobase is of its present version.
+    async fn is_current(
+        &self,
+        session: &mut Session,
+        infobase: Option<&Infobase>,
+    ) -> Result<bool, SystemError> {
+        let Some(Infobase {
+            layout, metadata, ..
+        }) = infobase
+        else {
+            return Ok(true);
+        };
+        if self.stale.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        use onec::Store;
+        match PgStore::new(session, layout).version().await {
+            Ok(version) if version == metadata.version() => Ok(true),
+            Err(error) if !error.unknown_name => Err(error),
+            Ok(_) | Err(_) => {
+                tracing::info!("the configuration of the infobase has changed");
+                self.stale.store(true, Ordering::Release);
+                self.known.lock().clear();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Looks a name up in 1C metadata; `None` if it is not of that form, or unknown there.
+    async fn explain<'a>(
+        &self,
+        session: &mut Session,
+        infobase: &mut Option<Infobase>,
+        relations: &'a [Relation],
+        name: &Arc<str>,
+    ) -> Result<Option<Found<'a>>, SystemError> {
+        if !onec::is_name(name) {
+            return Ok(None);
+        }
+        self.refresh(session, infobase, relations).await?;
+        let unknown = || match self.known.lock().explained.contains(name) {
+            true => Err(being_updated(&format!(
+                "1C metadata does not know \"{name}\" any more"
+            ))),
+            false => Ok(None),
+        };
+        let Some(Infobase {
+            layout, metadata, ..
+        }) = infobase
+        else {
+            return unknown();
+        };
+        let mut store = PgStore::new(session, layout);
+        let found = if let Some(derived) = metadata.table(&mut store, name).await? {
+            let relation = find_mapped(relations, &derived.table).ok_or_else(|| {
+                let Derived { name, table, .. } = &derived;
+                being_updated(&format!(
+                    "the database has no table \"{table}\" for \"{name}\""
+                ))
+            })?;
+            Some(Found::Derived(Box::new(derived), relation))
+        } else {
+            let value = metadata.value(&mut store, name).await?;
+            identity(&mut store, value).await?.map(Found::Value)
+        };
+        match found {
+            Some(found) => {
+                self.known.lock().explained.insert(Arc::clone(name));
+                Ok(Some(found))
+            }
+            None => unknown(),
+        }
+    }
+
+    /// Reads the metadata, unless it is known and current.
+    async fn refresh(
+        &self,
+        session: &mut Session,
+        infobase: &mut Option<Infobase>,
+        relations: &[Relation],
+    ) -> Result<(), SystemError> {
+        use onec::Store;
+        if infobase.is_some() && !self.stale.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let told = infobase.take().is_some_and(|known| known.told);
+        let Some(layout) = Layout::find(session, relations).await? else {
+            return Ok(());
+        };
+        let mut store = PgStore::new(session, &layout);
+        for _ in 0..ATTEMPTS_MAX {
+            let metadata = Metadata::open(&mut store).await.map_err(unreadable)?;
+            if store.version().await? != metadata.version() {
+                continue;
+            }
+            if !told && store.extensions().await? > 0 {
+                tracing::warn!("the infobase has extensions: their objects are not known");
+            }
+            *infobase = Some(Infobase {
+                layout,
+                metadata,
+                told: true,
+            });
+            self.stale.store(false, Ordering::Release);
+            return Ok(());
+        }
+        Err(being_updated("1C metadata changes while it is read"))
+    }
+
+    /// Runs something on the metadata, `None` if the database is no infobase.
+    async fn with_metadata(
+        &self,
+        session: &mut Session,
+        infobase: &mut Option<Infobase>,
+    ) -> Result<Option<Vec<Relation>>, SystemError> {
+        self.is_current(session, infobase.as_ref()).await?;
+        let relations = relations(session).await?;
+        self.refresh(session, infobase, &relations).await?;
+        Ok(infobase.is_some().then_some(relations))
+    }
+
+    /// The object of a name or a type code.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured`.
+    pub(super) async fn metadata(
+        &self,
+        session: &mut Session,
+        key: &MetadataKey,
+    ) -> Result<Option<Arc<MetadataObject>>, SystemError> {
+        let mut infobase = self.infobase.lock().await;
+        self.with_metadata(session, &mut infobase).await?;
+        let Some(Infobase {
+            layout, metadata, ..
+        }) = &mut *infobase
+        else {
+            return Ok(None);
+        };
+        let mut store = PgStore::new(session, layout);
+        Ok(metadata.object(&mut store, key).await?.map(Arc::new))
+    }
+
+    /// The names of all tables and values.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured`.
+    pub(super) async fn names(&self, session: &mut Session) -> Result<Vec<Arc<str>>, SystemError> {
+        let mapping = self.mapping().await?;
+        let mut names: Vec<Arc<str>> = mapping
+            .iter()
+            .flat_map(|mapping| mapping.names().cloned())
+            .collect();
+        let mut infobase = self.infobase.lock().await;
+        self.with_metadata(session, &mut infobase).await?;
+        if let Some(Infobase {
+            layout, metadata, ..
+        }) = &mut *infobase
+        {
+            let mut store = PgStore::new(session, layout);
+            let of_metadata = metadata.names(&mut store).await?;
+            let mapped: FxHashSet<Arc<str>> = names.iter().cloned().collect();
+            names.extend(
+                of_metadata
+                    .into_iter()
+                    .filter(|name| !mapped.contains(name)),
+            );
+        }
+        if names.is_empty() {
+            let relations = relations(session).await?;
+            names.extend(relations.iter().map(|relation| match relation.visible {
+                true => Arc::clone(&relation.name),
+                false => relation.qualified().into(),
+            }));
+        }
+        Ok(names)
+    }
+
+    /// What metadata says of these names, as lines of a mapping file.
+    ///
+    /// # Errors
+    /// `Transient` or `Misconfigured`.
+    pub(super) async fn lines(
+        &self,
+        session: &mut Session,
+        names: &[Arc<str>],
+    ) -> Result<Vec<MappingLine>, SystemError> {
+        let mut infobase = self.infobase.lock().await;
+        let relations = self.with_metadata(session, &mut infobase).await?;
+        let (Some(known), Some(relations)) = (&mut *infobase, relations) else {
+            return Ok(Vec::new());
+        };
+        let (layout, metadata) = (&known.layout, &mut known.metadata);
+        let years = metadata.year_offset();
+        let mut lines = Vec::new();
+        for name in names {
+            let mut store = PgStore::new(session, layout);
+            let Some(mut derived) = metadata.table(&mut store, name).await? else {
+                lines.extend(metadata.value_line(&mut store, name).await?);
+                continue;
+            };
+            let Some(relation) = find_mapped(&relations, &derived.table) else {
+                let table = &derived.table;
+                tracing::warn!(%name, table, "the database has no such table");
+                continue;
+            };
+            let details = details(session, &[relation.oid]).await?;
+            join(&mut derived, relation, &details, years);
+            lines.extend(derived.lines());
+        }
+        Ok(lines)
     }
 
     async fn mapping(&self) -> Result<Option<Arc<Mapping>>, SystemError> {
@@ -193,27 +404,79 @@ impl Catalog {
     }
 }
 
-/// Finds a plain table: exact match first, else the only one that matches without regard to case.
-fn find<'a>(relations: &'a [Relation], name: &str) -> Option<&'a Relation> {
-    let exact = |relation: &&Relation| relation.visible && &*relation.name == name;
-    if let Some(relation) = relations
-        .iter()
-        .find(exact)
-        .or_else(|| relations.iter().find(|r| r.qualified() == name))
-    {
-        return Some(relation);
+impl Known {
+    fn clear(&mut self) {
+        self.tables.clear();
+        self.values.clear();
     }
-    let lower = name.to_lowercase();
-    let mut matching = relations.iter().filter(|relation| {
-        relation.visible && relation.name.to_lowercase() == lower
-            || relation.qualified().to_lowercase() == lower
-    });
-    matching.next().filter(|_| matching.next().is_none())
+
+    fn recall(&self, names: &[Arc<str>]) -> Option<Schema> {
+        let mut schema = Schema::default();
+        for name in names {
+            match (self.tables.get(name), self.values.get(name)) {
+                (Some(table), _) => schema.tables.push((name.clone(), Some(table.clone()))),
+                (None, Some(entity)) => {
+                    schema.tables.push((name.clone(), None));
+                    schema.values.push((name.clone(), *entity));
+                }
+                (None, None) => return None,
+            }
+        }
+        Some(schema)
+    }
 }
 
-/// Finds the table of a mapped one: PostgreSQL has the names of 1C in lower case.
-fn find_mapped<'a>(relations: &'a [Relation], table: &MappedTable) -> Option<&'a Relation> {
-    find(relations, &table.table.to_lowercase()).or_else(|| find(relations, &table.table))
+/// The configuration is being updated, or the database restored: it heals by waiting.
+fn being_updated(what: &str) -> SystemError {
+    SystemError::transient(CODE, format!("{what}: is the configuration being updated"))
+}
+
+/// Metadata that cannot be read; while the configuration is updated files may be missing.
+fn unreadable(error: MetadataError) -> SystemError {
+    SystemError::from(error)
+}
+
+/// The reference that a name stands for.
+async fn identity(
+    store: &mut PgStore<'_>,
+    value: Option<NamedValue>,
+) -> Result<Option<Entity>, SystemError> {
+    Ok(match value {
+        None => None,
+        Some(NamedValue::Identity(entity)) => Some(entity),
+        Some(NamedValue::Predefined { table, entity }) => {
+            let row = store.predefined(&table, entity.uuid.to_bytes_le()).await?;
+            let bytes = row.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+            bytes.map(|bytes| Entity {
+                code: entity.code,
+                uuid: Uuid::from_bytes_le(bytes),
+            })
+        }
+    })
+}
+
+/// Finds a table of 1C: PostgreSQL has its name in lower case.
+fn find_mapped<'a>(relations: &'a [Relation], table: &str) -> Option<&'a Relation> {
+    find(relations, &table.to_lowercase()).or_else(|| find(relations, table))
+}
+
+/// Joins a table of metadata with the real one.
+fn join(derived: &mut Derived, relation: &Relation, details: &Details, years: i16) -> Table {
+    let real = details
+        .columns
+        .get(&relation.oid)
+        .map_or(&[][..], |columns| columns);
+    let checked = onec::check(derived, real, years);
+    for warning in &checked.warnings {
+        tracing::warn!(table = derived.name, "{warning}");
+    }
+    Table {
+        name: derived.name.as_str().into(),
+        physical: relation.physical(),
+        columns: checked.columns,
+        key: details.key(relation),
+        defaults: Defaults::EmptyValue,
+    }
 }
 
 fn plain(relation: &Relation, name: &Arc<str>, details: &Details) -> Table {
@@ -271,107 +534,4 @@ fn suggestion(name: &str, relations: &[Relation], mapping: Option<&Mapping>) -> 
             .chain(qualified.iter().map(String::as_str)),
     )
     .map(Arc::from)
-}
-
-async fn relations(session: &mut Session) -> Result<Vec<Relation>, SystemError> {
-    let client = session.client();
-    let rows = session.run(ATTEMPT, client.query(RELATIONS, &[])).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Relation {
-                oid: get(row, 0)?,
-                schema: get::<&str>(row, 1)?.into(),
-                name: get::<&str>(row, 2)?.into(),
-                visible: get(row, 3)?,
-                is_table: get(row, 4)?,
-            })
-        })
-        .collect()
-}
-
-async fn details(session: &mut Session, oids: &[Oid]) -> Result<Details, SystemError> {
-    let mut details = Details::default();
-    if oids.is_empty() {
-        return Ok(details);
-    }
-    let client = session.client();
-    let parameters: [&(dyn ToSql + Sync); 1] = [&oids];
-    let both = futures::future::try_join(
-        client.query(COLUMNS, &parameters),
-        client.query(KEYS, &parameters),
-    );
-    let (columns, keys) = session.run(ATTEMPT, both).await?;
-    for row in &columns {
-        let part = PhysicalColumn {
-            name: get::<&str>(row, 1)?.into(),
-            role: ColumnRole::Value,
-            type_name: get::<&str>(row, 2)?.into(),
-            nullable: get(row, 3)?,
-            generated: get(row, 4)?,
-        };
-        let data_type = data_type(get(row, 5)?);
-        details
-            .columns
-            .entry(get(row, 0)?)
-            .or_default()
-            .push((part, data_type));
-    }
-    for row in &keys {
-        let names: Vec<&str> = get(row, 1)?;
-        details
-            .keys
-            .entry(get(row, 0)?)
-            .or_insert_with(|| names.into_iter().map(Arc::from).collect());
-    }
-    Ok(details)
-}
-
-fn get<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, SystemError> {
-    row.try_get(index).map_err(|error| classify(ATTEMPT, error))
-}
-
-/// The logical type of a type of PostgreSQL; what the language has no type for is text.
-fn data_type(base: &str) -> DataType {
-    match base {
-        "boolean" => DataType::Boolean,
-        "smallint" | "integer" | "bigint" => DataType::Integer,
-        "numeric" | "real" | "double precision" => DataType::Decimal,
-        "date" | "timestamp without time zone" | "timestamp with time zone" => DataType::DateTime,
-        "bytea" => DataType::Binary,
-        "uuid" => DataType::Uuid,
-        _ => DataType::Text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_exact_names_first() {
-        let relation = |oid, schema: &str, name: &str, visible| Relation {
-            oid,
-            schema: schema.into(),
-            name: name.into(),
-            visible,
-            is_table: true,
-        };
-        let relations = [
-            relation(1, "public", "Заказы", true),
-            relation(2, "public", "заказы", true),
-            relation(3, "архив", "Заказы", false),
-            relation(4, "public", "Оплаты", true),
-        ];
-        let oid = |name| find(&relations, name).map(|relation| relation.oid);
-        assert_eq!(oid("Заказы"), Some(1));
-        assert_eq!(oid("заказы"), Some(2));
-        assert_eq!(oid("ЗАКАЗЫ"), None, "two tables match");
-        assert_eq!(oid("АРХИВ.заказы"), Some(3));
-        assert_eq!(oid("оплаты"), Some(4));
-        assert_eq!(oid("public.Оплаты"), Some(4));
-        assert_eq!(
-            suggestion("Оплата", &relations, None).as_deref(),
-            Some("Оплаты")
-        );
-    }
 }

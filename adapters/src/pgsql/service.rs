@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dajet_core::contract::SourceSpec;
 use dajet_core::query::Statement;
+use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject};
 use dajet_core::{
     Address, Answer, BoxFuture, Claim, Environment, Identity, Record, Schema, Service, Source,
     SystemError,
@@ -106,6 +107,39 @@ impl Service for PgService {
             let schema = self.catalog.describe(&mut lease.session, tables).await;
             lease.give_back();
             schema
+        })
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        key: &'a MetadataKey,
+    ) -> BoxFuture<'a, Result<Option<Arc<MetadataObject>>, SystemError>> {
+        Box::pin(async move {
+            let mut lease = self.pool.take().await?;
+            let object = self.catalog.metadata(&mut lease.session, key).await;
+            lease.give_back();
+            object
+        })
+    }
+
+    fn names(&self) -> BoxFuture<'_, Result<Vec<Arc<str>>, SystemError>> {
+        Box::pin(async move {
+            let mut lease = self.pool.take().await?;
+            let names = self.catalog.names(&mut lease.session).await;
+            lease.give_back();
+            names
+        })
+    }
+
+    fn mapping<'a>(
+        &'a self,
+        names: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<MappingLine>, SystemError>> {
+        Box::pin(async move {
+            let mut lease = self.pool.take().await?;
+            let lines = self.catalog.lines(&mut lease.session, names).await;
+            lease.give_back();
+            lines
         })
     }
 

@@ -210,6 +210,13 @@ pub struct MappingLine {
 }
 
 impl Schema {
+    /// True if every name that was asked for is a table or stands for a value.
+    pub fn is_complete(&self) -> bool {
+        let is_value = |name: &Arc<str>| self.values.iter().any(|(value, _)| value == name);
+        let mut tables = self.tables.iter();
+        tables.all(|(name, table)| table.is_some() || is_value(name))
+    }
+
     /// Returns the table that was asked for by exactly this name.
     pub fn table(&self, name: &str) -> Option<&Arc<Table>> {
         self.tables

@@ -1,0 +1,523 @@
+//! The metadata of an infobase, read as far as it is asked for.
+
+use std::sync::Arc;
+
+use dajet_core::diagnostic::nearest;
+use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject, fold};
+use dajet_core::value::Entity;
+use rustc_hash::{FxHashMap, FxHashSet};
+use uuid::Uuid;
+
+use super::bracket::Tree;
+use super::configuration::{self, Configuration};
+use super::derive::Making;
+use super::derived::Derived;
+use super::error::MetadataError;
+use super::index::{Index, Object};
+use super::kind::{KINDS, Kind};
+use super::model::{self, Model, listed, sections};
+use super::name::{Dependent, Name, kind};
+use super::numbers::Numbers;
+use super::reading::{self, Reading};
+use super::store::Store;
+use super::value;
+
+/// Rounds of reading the types that types stand for.
+const ROUNDS_MAX: usize = 8;
+/// Files of objects that are kept.
+const BODIES_MAX: usize = 1_000;
+/// Files of objects that are looked through together.
+const BODIES_AT_ONCE: usize = 100;
+
+/// The metadata of one version of a configuration. Names and identities of all objects are read at once; files of objects,
+/// one by one, when something of them is asked.
+#[derive(Debug)]
+pub struct Metadata {
+    version: String,
+    year_offset: i16,
+    configuration: Configuration,
+    numbers: Numbers,
+    index: Index,
+    bodies: FxHashMap<Uuid, Arc<Tree>>,
+    /// Files that cannot be read: each is told once.
+    unreadable: FxHashSet<Uuid>,
+    recorders: FxHashMap<Uuid, Vec<usize>>,
+    recorders_known: bool,
+    predefined: FxHashMap<Uuid, Arc<Vec<(String, Uuid)>>>,
+}
+
+/// What a name stands for that is no table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedValue {
+    /// This reference.
+    Identity(Entity),
+    /// The row of the table whose column `_PredefinedID` holds the uuid of the entity; its reference is another one.
+    Predefined {
+        /// The physical table: `_Reference36`.
+        table: String,
+        /// Type code, and the uuid of the item in database form.
+        entity: Entity,
+    },
+}
+
+impl Metadata {
+    /// Reads the lists of objects, their heads, and the numbers of tables and columns.
+    ///
+    /// # Errors
+    /// `root`, the configuration file or `DBNames` is missing or unreadable, or the database does not answer. An object
+    /// that cannot be read is no error: it is absent, and a warning names it.
+    pub async fn open(store: &mut dyn Store) -> Result<Self, MetadataError> {
+        let version = store.version().await?;
+        let year_offset = store.year_offset().await?;
+        let numbers = reading::numbers(store).await?;
+        let root: Arc<str> = "root".into();
+        let tree = reading::required(store, &root).await?;
+        let file = configuration::file_of(&tree, &root)?;
+        let tree = reading::required(store, &file).await?;
+        let configuration = Configuration::read(&tree, &file)?;
+        drop(tree);
+        let mut heads = reading::heads(store, &configuration.objects).await?;
+        for object in &mut heads {
+            object.number = numbers.find(object.uuid, object.kind.facts().token);
+        }
+        Ok(Self {
+            version,
+            year_offset,
+            configuration,
+            numbers,
+            index: Index::new(heads),
+            bodies: FxHashMap::default(),
+            unreadable: FxHashSet::default(),
+            recorders: FxHashMap::default(),
+            recorders_known: false,
+            predefined: FxHashMap::default(),
+        })
+    }
+
+    /// What [`Store::version`] said when it was read.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Years that are added to every stored date.
+    pub fn year_offset(&self) -> i16 {
+        self.year_offset
+    }
+
+    /// The compatibility mode: 80320 is 8.3.20.
+    pub fn mode(&self) -> u32 {
+        self.configuration.mode
+    }
+
+    fn model(&self) -> Model<'_> {
+        Model {
+            configuration: &self.configuration,
+            numbers: &self.numbers,
+            index: &self.index,
+            bodies: &self.bodies,
+            recorders: &self.recorders,
+        }
+    }
+
+    fn find(&self, name: &Name) -> Option<usize> {
+        self.index.named(name.kind, &name.object)
+    }
+
+    /// Derives the table of a logical name, `None` if metadata knows none. The real columns may differ: they decide.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn table(
+        &mut self,
+        store: &mut dyn Store,
+        name: &str,
+    ) -> Result<Option<Derived>, MetadataError> {
+        let Some((name, place)) =
+            Name::parse(name).and_then(|name| self.find(&name).map(|place| (name, place)))
+        else {
+            return Ok(None);
+        };
+        if self.bodies.len() > BODIES_MAX {
+            self.bodies.clear();
+        }
+        self.prepare(store, place).await?;
+        Ok(self.derive(&name, place))
+    }
+
+    fn derive(&self, name: &Name, place: usize) -> Option<Derived> {
+        let model = self.model();
+        let object = model.object(place);
+        let (full, table) = (object.full_name(), object.table()?);
+        let Some(word) = &name.part else {
+            return Some(Making::new(&model, place, full, table)?.main());
+        };
+        let tree = model.body(place)?;
+        let mut all = sections(tree, object.kind);
+        if let Some(section) = all.find(|section| fold(&section.name()) == *word) {
+            let number = self.numbers.find(section.uuid, "VT")?;
+            let full = format!("{full}.{}", section.name());
+            let table = format!("{table}_VT{number}");
+            return Some(Making::new(&model, place, full, table)?.section(&section));
+        }
+        let dependent = Dependent::parse(word)?;
+        let table = self.dependent_table(object, dependent)?;
+        let full = format!("{full}.{}", dependent.word());
+        Some(Making::new(&model, place, full, table)?.dependent(dependent))
+    }
+
+    /// The physical name of a table that depends on an object.
+    fn dependent_table(&self, object: &Object, dependent: Dependent) -> Option<String> {
+        let mut tokens = dependent.tokens(object.kind).iter();
+        let (token, number) =
+            tokens.find_map(|token| Some((*token, self.numbers.find(object.uuid, token)?)))?;
+        Some(match dependent {
+            Dependent::ExtDimensionTypes => format!("{}_{token}{number}", object.table()?),
+            _ => format!("_{token}{number}"),
+        })
+    }
+
+    /// Reads what the derivation of an object's tables looks at.
+    async fn prepare(&mut self, store: &mut dyn Store, place: usize) -> Result<(), MetadataError> {
+        let object = &self.index.objects[place];
+        let kind = object.kind;
+        let mut wanted = vec![object.uuid];
+        let of = |kind| self.index.of(kind).map(|(_, object)| object.uuid);
+        wanted.extend(of(Kind::CommonAttribute));
+        if kind == Kind::Task {
+            wanted.extend(of(Kind::BusinessProcess));
+        }
+        for _ in 0..ROUNDS_MAX {
+            self.load(store, &wanted).await?;
+            let model = self.model();
+            let next = reading::mentioned(&model, &wanted);
+            if next.is_empty() {
+                break;
+            }
+            wanted = next;
+        }
+        let is_register = matches!(
+            kind,
+            Kind::InformationRegister | Kind::AccumulationRegister | Kind::AccountingRegister
+        );
+        if is_register && !self.recorders_known {
+            self.load_recorders(store).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads files of objects.
+    async fn load(&mut self, store: &mut dyn Store, uuids: &[Uuid]) -> Result<(), MetadataError> {
+        let mut missing: Vec<Uuid> = uuids
+            .iter()
+            .copied()
+            .filter(|uuid| !self.bodies.contains_key(uuid) && !self.unreadable.contains(uuid))
+            .collect();
+        missing.dedup();
+        for (uuid, tree) in self.files(store, &missing).await? {
+            match tree {
+                Some(tree) => drop(self.bodies.insert(uuid, Arc::new(tree))),
+                None => drop(self.unreadable.insert(uuid)),
+            }
+        }
+        Ok(())
+    }
+
+    fn warn(&self, uuid: Uuid, error: &MetadataError) {
+        let object = self.index.by_uuid(uuid);
+        let object = object.map(|place| self.index.objects[place].full_name());
+        tracing::warn!(object, %error, "object of 1C metadata is left out");
+    }
+
+    async fn load_recorders(&mut self, store: &mut dyn Store) -> Result<(), MetadataError> {
+        let documents: Vec<(usize, Uuid)> = self
+            .index
+            .of(Kind::Document)
+            .map(|(place, object)| (place, object.uuid))
+            .collect();
+        let places: FxHashMap<Uuid, usize> = documents
+            .iter()
+            .map(|(place, uuid)| (*uuid, *place))
+            .collect();
+        let uuids: Vec<Uuid> = documents.iter().map(|(_, uuid)| *uuid).collect();
+        let reading = Reading::Beginning(&[1, 24]);
+        for (uuid, read) in reading::files(store, &uuids, reading).await? {
+            match read {
+                Ok(tree) => {
+                    for register in listed(tree.root().path(&[1, 24])) {
+                        self.recorders
+                            .entry(register)
+                            .or_default()
+                            .push(places[&uuid]);
+                    }
+                }
+                Err(error) => self.warn(uuid, &error),
+            }
+        }
+        self.recorders_known = true;
+        Ok(())
+    }
+
+    /// The value that a name stands for: a value of an enumeration, a predefined item.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn value(
+        &mut self,
+        store: &mut dyn Store,
+        name: &str,
+    ) -> Result<Option<NamedValue>, MetadataError> {
+        let Some(name) = Name::parse(name) else {
+            return Ok(None);
+        };
+        let (Some(place), Some(word)) = (self.find(&name), &name.part) else {
+            return Ok(None);
+        };
+        let values = self.values(store, place).await?;
+        let object = &self.index.objects[place];
+        let found = values.iter().find(|(known, _)| fold(known) == *word);
+        let (Some((_, uuid)), Some(table)) = (found, object.table()) else {
+            return Ok(None);
+        };
+        let entity = Entity {
+            code: object.code(),
+            uuid: value::database_form(*uuid),
+        };
+        let is_identity =
+            object.kind == Kind::Enumeration || self.configuration.mode < value::MODE_OWN_UUID;
+        Ok(Some(match is_identity {
+            true => NamedValue::Identity(entity),
+            false => NamedValue::Predefined { table, entity },
+        }))
+    }
+
+    /// The values that metadata gives an object, with their uuids in the form of 1C: those of an enumeration, the
+    /// predefined items of a catalog or a chart.
+    async fn values(
+        &mut self,
+        store: &mut dyn Store,
+        place: usize,
+    ) -> Result<Arc<Vec<(String, Uuid)>>, MetadataError> {
+        let (uuid, kind) = (
+            self.index.objects[place].uuid,
+            self.index.objects[place].kind,
+        );
+        if let Some(known) = self.predefined.get(&uuid) {
+            return Ok(Arc::clone(known));
+        }
+        let values = match (kind, value::predefined_file(kind)) {
+            (Kind::Enumeration, _) => {
+                self.load(store, &[uuid]).await?;
+                let tree = self.bodies.get(&uuid);
+                tree.map(|tree| value::of_enumeration(tree))
+                    .unwrap_or_default()
+            }
+            (_, Some(ending)) => {
+                let file: Arc<str> = format!("{uuid}.{ending}").into();
+                match reading::optional(store, &file).await? {
+                    Ok(Some(tree)) => value::of_items(&tree),
+                    Ok(None) => Vec::new(),
+                    Err(error) => {
+                        self.warn(uuid, &error);
+                        Vec::new()
+                    }
+                }
+            }
+            _ => Vec::new(),
+        };
+        let values = Arc::new(values);
+        self.predefined.insert(uuid, Arc::clone(&values));
+        Ok(values)
+    }
+
+    /// The object of a name or a type code; a tabular section too.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn object(
+        &mut self,
+        store: &mut dyn Store,
+        key: &MetadataKey,
+    ) -> Result<Option<MetadataObject>, MetadataError> {
+        let (place, part) = match key {
+            MetadataKey::Code(code) => (self.of_code(*code), None),
+            MetadataKey::Name(name) => match Name::parse(name) {
+                Some(name) => (self.find(&name), name.part),
+                None => (None, None),
+            },
+        };
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let object = &self.index.objects[place];
+        let answer = MetadataObject {
+            uuid: object.uuid,
+            code: object.code(),
+            kind: object.kind.word().into(),
+            name: Arc::clone(&object.name),
+            full_name: object.full_name().into(),
+            table: object.table().map(Arc::from),
+            owner: None,
+        };
+        let Some(word) = part else {
+            return Ok(Some(answer));
+        };
+        let (uuid, kind) = (object.uuid, object.kind);
+        self.load(store, &[uuid]).await?;
+        let tree = self.bodies.get(&uuid);
+        let section = tree
+            .and_then(|tree| sections(tree, kind).find(|section| fold(&section.name()) == word));
+        Ok(section.map(|section| self.section(answer, &section)))
+    }
+
+    fn section(&self, owner: MetadataObject, section: &model::Section<'_>) -> MetadataObject {
+        let number = self.numbers.find(section.uuid, "VT");
+        let table = match (&owner.table, number) {
+            (Some(table), Some(number)) => Some(format!("{table}_VT{number}").into()),
+            _ => None,
+        };
+        let name: Arc<str> = section.name().into();
+        MetadataObject {
+            uuid: section.uuid,
+            code: number
+                .and_then(|number| i32::try_from(number).ok())
+                .unwrap_or(0),
+            kind: "ТабличнаяЧасть".into(),
+            full_name: format!("{}.{name}", owner.full_name).into(),
+            name,
+            table,
+            owner: Some(owner.full_name),
+        }
+    }
+
+    /// The object whose references have this type code: the number of its table.
+    fn of_code(&self, code: i32) -> Option<usize> {
+        self.index.objects.iter().position(|object| {
+            object.kind.has_table() && object.number.is_some() && object.code() == code
+        })
+    }
+
+    /// The names of all tables and values, kind by kind.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn names(&mut self, store: &mut dyn Store) -> Result<Vec<Arc<str>>, MetadataError> {
+        let places: Vec<usize> = (0..self.index.objects.len())
+            .filter(|place| self.index.objects[*place].table().is_some())
+            .collect();
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for places in places.chunks(BODIES_AT_ONCE) {
+            let objects = places.iter().map(|place| &self.index.objects[*place]);
+            let uuids: Vec<Uuid> = objects.map(|object| object.uuid).collect();
+            // the order of the answer is that of the question
+            let trees = self.files(store, &uuids).await?;
+            for (place, (_, tree)) in places.iter().zip(trees) {
+                self.names_of(*place, tree.as_ref(), &mut names);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The names of an object's tables and of an enumeration's values.
+    fn names_of(&self, place: usize, tree: Option<&Tree>, names: &mut Vec<Arc<str>>) {
+        let object = &self.index.objects[place];
+        let full = object.full_name();
+        names.push(full.as_str().into());
+        let mut add = |part: &str| names.push(format!("{full}.{part}").into());
+        if let Some(tree) = tree {
+            sections(tree, object.kind).for_each(|section| add(&section.name()));
+        }
+        for dependent in Dependent::all() {
+            if self.dependent_table(object, dependent).is_some() {
+                add(dependent.word());
+            }
+        }
+        if let (Kind::Enumeration, Some(tree)) = (object.kind, tree) {
+            value::of_enumeration(tree)
+                .iter()
+                .for_each(|(name, _)| add(name));
+        }
+    }
+
+    /// Reads files of objects and tells of those that cannot be read.
+    async fn files(
+        &self,
+        store: &mut dyn Store,
+        uuids: &[Uuid],
+    ) -> Result<Vec<(Uuid, Option<Tree>)>, MetadataError> {
+        let read = reading::files(store, uuids, Reading::Whole).await?;
+        let read = read.into_iter().map(|(uuid, read)| match read {
+            Ok(tree) => (uuid, Some(tree)),
+            Err(error) => {
+                self.warn(uuid, &error);
+                (uuid, None)
+            }
+        });
+        Ok(read.collect())
+    }
+
+    /// The line of a mapping file that says a value.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn value_line(
+        &mut self,
+        store: &mut dyn Store,
+        name: &str,
+    ) -> Result<Option<MappingLine>, MetadataError> {
+        let Some(parsed) = Name::parse(name) else {
+            return Ok(None);
+        };
+        let (Some(place), Some(word)) = (self.find(&parsed), &parsed.part) else {
+            return Ok(None);
+        };
+        let values = self.values(store, place).await?;
+        let object = &self.index.objects[place];
+        let found = values
+            .iter()
+            .enumerate()
+            .find(|(_, (known, _))| fold(known) == *word);
+        Ok(found.map(|(number, (name, uuid))| MappingLine {
+            name: format!("{}.{name}", object.full_name()),
+            table: object.table().unwrap_or_default(),
+            columns: format!("=value {number}"),
+            server_types: uuid.to_string(),
+            types: value::hexadecimal(*uuid),
+            code: object.code(),
+        }))
+    }
+
+    /// The name that comes nearest to one that is unknown.
+    pub fn nearest(&self, name: &str) -> Option<Arc<str>> {
+        let mut words = name.splitn(3, '.');
+        let (first, second) = (words.next()?, words.next());
+        let third = words.next();
+        let known = kind(&fold(first)).or_else(|| {
+            let all = KINDS.iter().flat_map(|facts| facts.words.iter().copied());
+            nearest(first, all).and_then(|word| kind(&fold(word)))
+        })?;
+        let of_kind = || self.index.of(known).map(|(_, object)| &*object.name);
+        let second = second?;
+        let exact = of_kind().find(|name| fold(name) == fold(second));
+        let object = exact.or_else(|| nearest(second, of_kind()))?;
+        let full = format!("{}.{object}", known.word());
+        let place = self.index.named(known, &fold(object));
+        let tree = place.and_then(|place| self.bodies.get(&self.index.objects[place].uuid));
+        let Some(third) = third else {
+            return Some(full.into());
+        };
+        let sections = tree.into_iter().flat_map(|tree| sections(tree, known));
+        let mut all: Vec<String> = sections.map(|section| section.name()).collect();
+        let values = place.and_then(|place| self.predefined.get(&self.index.objects[place].uuid));
+        all.extend(
+            values
+                .into_iter()
+                .flat_map(|values| values.iter().map(|(name, _)| name.clone())),
+        );
+        let dependents = Dependent::all().filter(|dependent| !dependent.tokens(known).is_empty());
+        all.extend(dependents.map(|dependent| dependent.word().to_owned()));
+        Some(match nearest(third, all.iter().map(String::as_str)) {
+            Some(word) => format!("{full}.{word}").into(),
+            None => full.into(),
+        })
+    }
+}

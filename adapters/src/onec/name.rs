@@ -1,0 +1,159 @@
+//! Logical names: `Справочник.Номенклатура.Изменения`, in either language, in any case.
+
+use dajet_core::schema::fold;
+
+use super::kind::{KINDS, Kind};
+
+/// A name that is taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) kind: Kind,
+    /// The name of the object, folded.
+    pub(super) object: String,
+    /// What follows it, folded: a tabular section, one of the fixed words, a value.
+    pub(super) part: Option<String>,
+}
+
+impl Name {
+    /// Takes a name apart; `None` if it does not begin with the word for a kind or has too many parts.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let folded = fold(text);
+        let mut words = folded.split('.');
+        let kind = kind(words.next()?)?;
+        let object = words.next().filter(|word| !word.is_empty())?.to_owned();
+        let part = words.next().map(str::to_owned);
+        words
+            .next()
+            .is_none()
+            .then_some(Self { kind, object, part })
+    }
+}
+
+/// The kind that a folded word means.
+pub(super) fn kind(word: &str) -> Option<Kind> {
+    KINDS
+        .iter()
+        .find(|facts| facts.words.iter().any(|known| fold(known) == word))
+        .map(|facts| facts.kind)
+}
+
+/// The tables of an object besides its own and its sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dependent {
+    Changes,
+    SliceLast,
+    SliceFirst,
+    Totals,
+    Settings,
+    ExtDimensionValues,
+    ExtDimensionTypes,
+}
+
+const DEPENDENTS: [(Dependent, &str, &str); 7] = [
+    (Dependent::Changes, "Изменения", "Changes"),
+    (Dependent::SliceLast, "СрезПоследних", "SliceLast"),
+    (Dependent::SliceFirst, "СрезПервых", "SliceFirst"),
+    (Dependent::Totals, "Итоги", "Totals"),
+    (Dependent::Settings, "Настройки", "Settings"),
+    (
+        Dependent::ExtDimensionValues,
+        "ЗначенияСубконто",
+        "ExtDimensionValues",
+    ),
+    (
+        Dependent::ExtDimensionTypes,
+        "ВидыСубконто",
+        "ExtDimensionTypes",
+    ),
+];
+
+impl Dependent {
+    /// What a folded word means.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        DEPENDENTS
+            .iter()
+            .find(|(_, russian, english)| fold(russian) == word || fold(english) == word)
+            .map(|(dependent, ..)| *dependent)
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        DEPENDENTS.iter().map(|(dependent, ..)| *dependent)
+    }
+
+    /// The Russian word.
+    pub(super) fn word(self) -> &'static str {
+        DEPENDENTS[self as usize].1
+    }
+
+    /// The tokens in `DBNames` that such a table of an object of this kind may have.
+    pub(super) fn tokens(self, kind: Kind) -> &'static [&'static str] {
+        use Kind::*;
+        match (self, kind) {
+            (Self::Changes, Catalog) => &["ReferenceChngR"],
+            (Self::Changes, Document) => &["DocumentChngR"],
+            (Self::Changes, Characteristic) => &["ChrcChngR"],
+            (Self::Changes, Account) => &["AccChngR"],
+            (Self::Changes, Task) => &["TaskChngR"],
+            (Self::Changes, BusinessProcess) => &["BPrChngR"],
+            (Self::Changes, InformationRegister) => &["InfoRgChngR"],
+            (Self::Changes, AccumulationRegister) => &["AccumRgChngR"],
+            (Self::Changes, AccountingRegister) => &["AccRgChngR"],
+            (Self::Changes, Constant) => &["ConstChngR"],
+            (Self::SliceLast, InformationRegister) => &["InfoRgSL"],
+            (Self::SliceFirst, InformationRegister) => &["InfoRgSF"],
+            (Self::Settings, InformationRegister) => &["InfoRgOpt"],
+            (Self::Settings, AccumulationRegister) => &["AccumRgOpt"],
+            (Self::Settings, AccountingRegister) => &["AccRgOpt"],
+            (Self::Totals, AccumulationRegister) => &["AccumRgT", "AccumRgTn"],
+            (Self::ExtDimensionValues, AccountingRegister) => &["AccRgED"],
+            (Self::ExtDimensionTypes, Account) => &["ExtDim"],
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_names_apart_in_either_language() {
+        let check = |text: &str, kind, object: &str, part: Option<&str>| {
+            let name = Name::parse(text).expect("it is a name");
+            assert_eq!(
+                (name.kind, &*name.object, name.part.as_deref()),
+                (kind, object, part)
+            );
+        };
+        check("СПРАВОЧНИК.Ёлки", Kind::Catalog, "елки", None);
+        check("exchangeplan.РИБ", Kind::Publication, "риб", None);
+        check(
+            "Enum.СтавкиНДС.НДС20",
+            Kind::Enumeration,
+            "ставкиндс",
+            Some("ндс20"),
+        );
+        check(
+            "Catalog.Номенклатура.Changes",
+            Kind::Catalog,
+            "номенклатура",
+            Some("changes"),
+        );
+        for text in [
+            "Номенклатура",
+            "Спр.Номенклатура",
+            "Справочник.",
+            "Справочник.А.Б.В",
+        ] {
+            assert_eq!(Name::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_fixed_words() {
+        for dependent in Dependent::all() {
+            assert_eq!(Dependent::parse(&fold(dependent.word())), Some(dependent));
+        }
+        assert_eq!(Dependent::parse("slicelast"), Some(Dependent::SliceLast));
+    }
+}

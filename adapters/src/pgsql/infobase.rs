@@ -1,0 +1,230 @@
+//! The service tables of a 1C infobase in PostgreSQL.
+
+use std::sync::Arc;
+
+use dajet_core::{BoxFuture, SystemError};
+use tokio_postgres::types::ToSql;
+
+use super::dialect::quoted;
+use super::relations::{ATTEMPT, Details, Relation, details, find, get};
+use super::session::Session;
+use crate::onec::{Place, Store, StoredFile};
+
+const RIGHTS: &str = "Grant SELECT on config, params and _yearoffset, and on the tables of data that scripts name, \
+                      to the user of the address.";
+
+/// Where the service tables are and what forms they have.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    config: Files,
+    params: Files,
+    /// Table and column of the year offset.
+    year_offset: Option<(String, String)>,
+    extensions: Option<String>,
+}
+
+/// A table of files.
+#[derive(Clone, Debug)]
+struct Files {
+    table: String,
+    /// The type of its names: `mvarchar` compares without case by itself, and an index serves it only in its own type.
+    name_type: String,
+    has_parts: bool,
+}
+
+impl Layout {
+    /// Looks for the service tables; `None` if the database is no infobase.
+    ///
+    /// # Errors
+    /// `Transient` if the database does not answer.
+    pub(super) async fn find(
+        session: &mut Session,
+        relations: &[Relation],
+    ) -> Result<Option<Self>, SystemError> {
+        let (Some(config), Some(params)) = (find(relations, "config"), find(relations, "params"))
+        else {
+            return Ok(None);
+        };
+        let year_offset = find(relations, "_yearoffset");
+        let extensions = find(relations, "_extensionsinfo");
+        let mut oids = vec![config.oid, params.oid];
+        oids.extend(year_offset.map(|relation| relation.oid));
+        let details = details(session, &oids).await?;
+        let (Some(config), Some(params)) = (files(config, &details), files(params, &details))
+        else {
+            return Ok(None);
+        };
+        let year_offset = year_offset.and_then(|relation| {
+            let columns = details.columns.get(&relation.oid)?;
+            let (column, _) = columns
+                .iter()
+                .find(|(column, _)| matches!(&*column.name, "ofset" | "offset"))?;
+            Some((table(relation), quoted(&column.name)))
+        });
+        Ok(Some(Self {
+            config,
+            params,
+            year_offset,
+            extensions: extensions.map(table),
+        }))
+    }
+}
+
+fn table(relation: &Relation) -> String {
+    let parts = relation.physical();
+    let quoted: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
+    quoted.join(".")
+}
+
+fn files(relation: &Relation, details: &Details) -> Option<Files> {
+    let columns = details.columns.get(&relation.oid)?;
+    let column = |name: &str| columns.iter().find(|(column, _)| &*column.name == name);
+    column("binarydata")?;
+    let (name, _) = column("filename")?;
+    let name_type = name.type_name.split('(').next().unwrap_or_default().trim();
+    Some(Files {
+        table: table(relation),
+        name_type: name_type.to_owned(),
+        has_parts: column("partno").is_some(),
+    })
+}
+
+/// The store of an infobase over a session.
+pub(super) struct PgStore<'a> {
+    session: &'a mut Session,
+    layout: &'a Layout,
+}
+
+impl<'a> PgStore<'a> {
+    pub(super) fn new(session: &'a mut Session, layout: &'a Layout) -> Self {
+        Self { session, layout }
+    }
+
+    async fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, SystemError> {
+        let client = self.session.client();
+        let rows = self
+            .session
+            .run(ATTEMPT, client.query(sql, parameters))
+            .await;
+        rows.map_err(|error| match error.native_code.as_deref() {
+            Some("42501") => error.with_hint(RIGHTS),
+            _ => error,
+        })
+    }
+
+    /// The reference of the row that a predefined item is, `None` if the row is not there.
+    pub(super) async fn predefined(
+        &mut self,
+        table: &str,
+        item: [u8; 16],
+    ) -> Result<Option<Vec<u8>>, SystemError> {
+        let table = quoted(&table.to_lowercase());
+        let sql = format!("SELECT _idrref FROM {table} WHERE _predefinedid = $1 LIMIT 1");
+        let rows = self.query(&sql, &[&item.as_slice()]).await?;
+        rows.first().map(|row| get(row, 0)).transpose()
+    }
+}
+
+impl Store for PgStore<'_> {
+    fn read<'a>(
+        &'a mut self,
+        place: Place,
+        names: &'a [Arc<str>],
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<StoredFile>, SystemError>> {
+        Box::pin(async move {
+            let most = i32::try_from(most).unwrap_or(i32::MAX);
+            let sql = match place {
+                Place::Config => reading(&self.layout.config, true),
+                Place::Params => reading(&self.layout.params, false),
+            };
+            let wanted: Vec<&str> = names.iter().map(|name| &**name).collect();
+            let rows = self.query(&sql, &[&wanted, &most]).await?;
+            let most = usize::try_from(most).unwrap_or_default();
+            let mut files: Vec<StoredFile> = Vec::with_capacity(names.len());
+            for row in &rows {
+                let (number, bytes): (i64, Option<&[u8]>) = (get(row, 0)?, get(row, 1)?);
+                let place = usize::try_from(number - 1).unwrap_or(usize::MAX);
+                let (Some(name), Some(bytes)) = (names.get(place), bytes) else {
+                    continue;
+                };
+                // parts follow one another
+                let same = |file: &&mut StoredFile| Arc::ptr_eq(&file.0, name);
+                match files.last_mut().filter(same) {
+                    Some((_, stored)) => {
+                        let room = most.saturating_sub(stored.len()).min(bytes.len());
+                        stored.extend_from_slice(&bytes[..room]);
+                    }
+                    None => files.push((Arc::clone(name), bytes.to_vec())),
+                }
+            }
+            Ok(files)
+        })
+    }
+
+    /// Who wrote the rows that every update writes: any change of them changes it.
+    fn version(&mut self) -> BoxFuture<'_, Result<String, SystemError>> {
+        Box::pin(async move {
+            let (config, params) = (&self.layout.config.table, &self.layout.params.table);
+            let sql = format!(
+                "SELECT string_agg(s.sign, ' ' ORDER BY s.sign) FROM (\
+                 SELECT format('%s:%s:%s', tableoid, ctid, xmin) AS sign FROM {params} \
+                 WHERE lower(filename::varchar) IN ('dbnames', 'dbnamesversion') UNION ALL \
+                 SELECT format('%s:%s:%s', tableoid, ctid, xmin) FROM {config} \
+                 WHERE filename::varchar IN ('root', 'version', 'versions')) AS s"
+            );
+            let rows = self.query(&sql, &[]).await?;
+            let sign: Option<String> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
+            Ok(sign.unwrap_or_default())
+        })
+    }
+
+    fn year_offset(&mut self) -> BoxFuture<'_, Result<i16, SystemError>> {
+        Box::pin(async move {
+            let Some((table, column)) = &self.layout.year_offset else {
+                return Ok(0);
+            };
+            let sql = format!("SELECT {column}::int2 FROM {table} LIMIT 1");
+            let rows = self.query(&sql, &[]).await?;
+            let years: Option<i16> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
+            Ok(years.unwrap_or(0))
+        })
+    }
+
+    fn extensions(&mut self) -> BoxFuture<'_, Result<u64, SystemError>> {
+        Box::pin(async move {
+            let Some(table) = &self.layout.extensions else {
+                return Ok(0);
+            };
+            let sql = format!("SELECT count(*) FROM {table}");
+            let rows = self.query(&sql, &[]).await?;
+            let count: Option<i64> = rows.first().map(|row| get(row, 0)).transpose()?;
+            Ok(count
+                .and_then(|count| u64::try_from(count).ok())
+                .unwrap_or(0))
+        })
+    }
+}
+
+/// Names of `Config` are in small letters; so an index serves them.
+fn reading(files: &Files, is_lower: bool) -> String {
+    let Files {
+        table,
+        name_type,
+        has_parts,
+    } = files;
+    let same = match is_lower {
+        true => format!("f.filename = n.name::varchar::{name_type}"),
+        false => "lower(f.filename::varchar) = lower(n.name)".to_owned(),
+    };
+    let part = if *has_parts { ", f.partno" } else { "" };
+    format!(
+        "SELECT n.number, substring(f.binarydata FROM 1 FOR $2) \
+         FROM unnest($1::text[]) WITH ORDINALITY AS n(name, number) JOIN {table} AS f ON {same} \
+         ORDER BY n.number{part}"
+    )
+}
