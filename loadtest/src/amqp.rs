@@ -6,15 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
 use crate::scenario::body;
 
-/// Messages published before their confirms are awaited.
+/// Messages published before their confirms are awaited, and read before they are acknowledged.
 const WINDOW: u64 = 1000;
 
 /// Longest wait for a message that is there.
@@ -27,6 +27,8 @@ pub struct Queue {
     pub address: String,
     /// Name of the queue.
     pub name: String,
+    /// It is a quorum queue, not a classic one.
+    pub quorum: bool,
 }
 
 /// The address of the environment variable `DAJET_TEST_AMQP`.
@@ -36,20 +38,23 @@ pub fn address() -> Result<String> {
 }
 
 /// A channel and the connection that it lives on.
-struct Session {
+pub struct Session {
     connection: Connection,
-    channel: Channel,
+    /// The channel.
+    pub channel: Channel,
 }
 
 impl Session {
-    async fn close(self) {
+    /// Ends it.
+    pub async fn close(self) {
         // What was asked of the broker has been answered; how it says goodbye does not matter.
         let _ = self.connection.close(200, "done".into()).await;
     }
 }
 
 impl Queue {
-    async fn open(&self) -> Result<Session> {
+    /// Connects.
+    pub async fn open(&self) -> Result<Session> {
         // The library takes a bare slash for an empty name.
         let address = format!("{}/%2f", self.address.trim_end_matches('/'));
         let connect = Connection::connect(&address, ConnectionProperties::default());
@@ -61,7 +66,8 @@ impl Queue {
         })
     }
 
-    fn short(&self) -> ShortString {
+    /// Its name for the library.
+    pub fn short(&self) -> ShortString {
         self.name.as_str().into()
     }
 
@@ -73,9 +79,14 @@ impl Queue {
             durable: true,
             ..QueueDeclareOptions::default()
         };
+        let mut arguments = FieldTable::default();
+        if self.quorum {
+            let kind = AMQPValue::LongString("quorum".into());
+            arguments.insert("x-queue-type".into(), kind);
+        }
         session
             .channel
-            .queue_declare(self.short(), durable, FieldTable::default())
+            .queue_declare(self.short(), durable, arguments)
             .await?;
         session.close().await;
         Ok(())
@@ -132,12 +143,14 @@ impl Queue {
         Ok(u64::from(count))
     }
 
-    /// The `MessageId`s (as numbers) of all messages that are ready, in order. They stay in the queue.
+    /// The `MessageId`s (as numbers) of all messages that are ready, in order. They leave the queue: it would not hand out all of them otherwise.
     pub async fn keys(&self) -> Result<Vec<u64>> {
         let count = self.ready().await? as usize;
         let session = self.open().await?;
-        let mut consumer = session
-            .channel
+        let channel = &session.channel;
+        let ahead = BasicQosOptions { global: false };
+        channel.basic_qos(2 * WINDOW as u16, ahead).await?;
+        let mut consumer = channel
             .basic_consume(
                 self.short(),
                 ShortString::default(),
@@ -157,6 +170,10 @@ impl Queue {
                 .as_ref()
                 .context("a message has no MessageId")?;
             keys.push(id.as_str().parse().context("a key is not a number")?);
+            if keys.len().is_multiple_of(WINDOW as usize) || keys.len() == count {
+                let all = BasicAckOptions { multiple: true };
+                channel.basic_ack(delivery.delivery_tag, all).await?;
+            }
         }
         drop(consumer);
         session.close().await;

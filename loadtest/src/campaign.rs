@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::drain::Drain;
+use crate::drain::{Drain, Load};
 use crate::faults::Moments;
 use crate::node::Node;
 use crate::oracle::Verdict;
@@ -106,7 +106,8 @@ impl Campaign {
         let mut pairs = Vec::new();
         for &scenario in &orders.scenarios {
             pairs.push(Pair {
-                drain: Drain::prepare_by(&routes, scenario, orders.rows, orders.batch).await?,
+                drain: Drain::prepare_by(&routes, scenario, Load::new(orders.rows, orders.batch))
+                    .await?,
                 faults: 0,
                 arrived: 0,
                 slowest: Duration::ZERO,

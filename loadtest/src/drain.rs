@@ -5,8 +5,45 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::oracle::{Verdict, judge};
+use crate::pgsql;
 use crate::place::{Place, Routes};
-use crate::scenario::Scenario;
+use crate::scenario::{BODY_BYTES, Scenario};
+
+/// What goes through, and what happens to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Rows of the queue.
+    pub rows: u64,
+    /// Records of a batch.
+    pub batch: u64,
+    /// Characters of a body.
+    pub bytes: usize,
+    /// What the script does.
+    pub work: Work,
+}
+
+impl Load {
+    /// Rows of the usual size, taken over as they are.
+    pub fn new(rows: u64, batch: u64) -> Self {
+        Self {
+            rows,
+            batch,
+            bytes: BODY_BYTES,
+            work: Work::Copy,
+        }
+    }
+}
+
+/// What a script does with its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Takes every record over.
+    Copy,
+    /// Looks the key of every record up in a table of the source.
+    LookUp,
+    /// Drains so many parts of the queue side by side.
+    FanOut(u64),
+}
 
 /// A drain with databases, topics, queues, files and a script of its own.
 pub struct Drain {
@@ -22,21 +59,17 @@ pub struct Drain {
     pub source: Place,
     /// What is filled.
     pub targets: Vec<Place>,
+    load: Load,
 }
 
 impl Drain {
     /// Makes and fills everything.
-    pub async fn prepare(scenario: Scenario, rows: u64, batch: u64) -> Result<Self> {
-        Self::prepare_by(&Routes::direct()?, scenario, rows, batch).await
+    pub async fn prepare(scenario: Scenario, load: Load) -> Result<Self> {
+        Self::prepare_by(&Routes::direct()?, scenario, load).await
     }
 
     /// Makes and fills everything; the script takes these routes.
-    pub async fn prepare_by(
-        routes: &Routes,
-        scenario: Scenario,
-        rows: u64,
-        batch: u64,
-    ) -> Result<Self> {
+    pub async fn prepare_by(routes: &Routes, scenario: Scenario, load: Load) -> Result<Self> {
         let name = format!(
             "load_{}_{}",
             scenario.name.replace('-', "_"),
@@ -47,41 +80,67 @@ impl Drain {
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
-        let source = Place::new(
-            scenario.source,
-            &format!("{name}_source"),
-            folder.join("source.db"),
-        )?;
-        source.create_queue().await?;
+        let end = |system, end: &str| {
+            let file = folder.join(format!("{end}.db"));
+            Place::new(system, &format!("{name}_{end}"), file, scenario.quorum)
+        };
+        let source = end(scenario.source, "source")?;
+        source.create_queue(false).await?;
         let mut targets = Vec::new();
         for &system in scenario.targets {
-            let end = if scenario.same_database {
-                "source"
-            } else {
-                "target"
-            };
-            let target = Place::new(system, &format!("{name}_{end}"), folder.join("target.db"))?;
-            target
-                .create_target(scenario.source, scenario.same_database)
-                .await?;
+            let in_place = scenario.same_database;
+            let target = end(system, if in_place { "source" } else { "target" })?;
+            target.create_target(scenario.source, in_place).await?;
             targets.push(target);
         }
         let drain = Self {
             scenario,
-            rows,
-            batch,
+            rows: load.rows,
+            batch: load.batch,
             folder,
             source,
             targets,
+            load,
         };
-        drain.source.append(1..=rows).await?;
-        std::fs::write(drain.script(), drain.script_text(routes))?;
+        drain.fill(routes).await?;
         Ok(drain)
+    }
+
+    /// Makes and fills the way back, from the target of this one to its source, in the same databases.
+    pub async fn prepare_back(&self) -> Result<Self> {
+        let (scenario, routes) = (self.scenario.back()?, Routes::direct()?);
+        let (source, target) = (self.targets[0].back(), self.source.back());
+        source.create_queue(true).await?;
+        target.create_target(scenario.source, true).await?;
+        let folder = self.file("back");
+        std::fs::create_dir(&folder)?;
+        let drain = Self {
+            scenario,
+            folder,
+            source,
+            targets: vec![target],
+            ..*self
+        };
+        drain.fill(&routes).await?;
+        Ok(drain)
+    }
+
+    /// Fills the queue and writes the script.
+    async fn fill(&self, routes: &Routes) -> Result<()> {
+        self.source.append(1..=self.rows, self.load.bytes).await?;
+        match self.load.work {
+            Work::Copy => {}
+            Work::LookUp => pgsql::create_directory(&self.source_client().await?).await?,
+            Work::FanOut(parts) => pgsql::divide_queue(&self.source_client().await?, parts).await?,
+        }
+        std::fs::write(self.script(), self.script_text(routes))?;
+        Ok(())
     }
 
     /// Adds more messages to the queue.
     pub async fn append(&mut self, more: u64) -> Result<()> {
-        self.source.append(self.rows + 1..=self.rows + more).await?;
+        let keys = self.rows + 1..=self.rows + more;
+        self.source.append(keys, self.load.bytes).await?;
         self.rows += more;
         Ok(())
     }
@@ -102,7 +161,18 @@ impl Drain {
     }
 
     fn script_text(&self, routes: &Routes) -> String {
-        let (source, key, body) = self.source.source_text(routes, self.batch);
+        let filter = match self.load.work {
+            Work::FanOut(_) => "\n    WHERE Часть = @part.Номер",
+            Work::Copy | Work::LookUp => "",
+        };
+        let (source, key, body) = self.source.source_text(routes, self.batch, filter);
+        let (look_up, key) = match self.load.work {
+            Work::LookUp => (
+                format!("    SELECT Ключ, Имя INTO @found FROM Справочник WHERE Ключ = {key}\n"),
+                "@found.Ключ",
+            ),
+            Work::Copy | Work::FanOut(_) => (String::new(), key),
+        };
         let targets: String = self
             .targets
             .iter()
@@ -113,7 +183,19 @@ impl Drain {
         } else {
             "END\n"
         };
-        format!("DECLARE @m object\n{source}{targets}{end}")
+        let drain = format!("{source}{look_up}{targets}{end}");
+        match self.load.work {
+            Work::Copy => format!("DECLARE @m object\n{drain}"),
+            Work::LookUp => format!("DECLARE @m object\nDECLARE @found object\n{drain}"),
+            Work::FanOut(parts) => {
+                let numbers: Vec<_> = (0..parts).map(|n| format!("{{\"Номер\":{n}}}")).collect();
+                format!(
+                    "DECLARE @parts array = JSON('[{}]')\nDECLARE @part object\nDECLARE @m object\n\
+                     FOR @part IN @parts MAXDOP {parts}\n{drain}END\n",
+                    numbers.join(",")
+                )
+            }
+        }
     }
 
     /// Messages that the queue still holds.
@@ -128,6 +210,14 @@ impl Drain {
             least = least.min(target.arrived().await?);
         }
         Ok(least)
+    }
+
+    /// A session at the source, which must be PostgreSQL.
+    async fn source_client(&self) -> Result<tokio_postgres::Client> {
+        match &self.source {
+            Place::Pgsql(server, database) => server.connect(database).await,
+            _ => bail!("the source of {} is not PostgreSQL", self.scenario.name),
+        }
     }
 
     /// A session at the target, the last one if there are more; it must be PostgreSQL.
@@ -151,7 +241,11 @@ impl Drain {
                     self.scenario.name
                 )
             })?;
-            let verdict = judge(self.rows, &keys, allowed, left);
+            let parts = match self.load.work {
+                Work::FanOut(parts) => parts,
+                Work::Copy | Work::LookUp => 1,
+            };
+            let verdict = judge(parts, self.rows, &keys, allowed, left);
             verdicts.push((target.system().name(), verdict));
         }
         Ok(verdicts)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::drain::Drain;
+use crate::drain::{Drain, Load};
 use crate::node::Node;
 use crate::oracle::Verdict;
 use crate::pgsql;
@@ -170,7 +170,7 @@ fn failed_attempts(drain: &Drain) -> Result<u64> {
 
 /// Kafka is down while PostgreSQL is a target too: not one row may appear there until Kafka is back.
 pub async fn broker_down(rows: u64) -> Result<Vec<(&'static str, Verdict)>> {
-    let drain = Drain::prepare(Scenario::named("pg-kafka-pg"), rows, 1000).await?;
+    let drain = Drain::prepare(Scenario::named("pg-kafka-pg"), Load::new(rows, 1000)).await?;
     services("stop", "kafka")?;
     let outcome = watch_target(&drain).await;
     services("start", "kafka")?;
@@ -208,7 +208,7 @@ async fn watch_target(drain: &Drain) -> Result<Node> {
 /// itself when the constraint is gone.
 pub async fn refused_row(rows: u64) -> Result<Vec<(&'static str, Verdict)>> {
     let refused = rows / 2 + 7;
-    let drain = Drain::prepare(Scenario::named("pg-pg"), rows, 1000).await?;
+    let drain = Drain::prepare(Scenario::named("pg-pg"), Load::new(rows, 1000)).await?;
     let client = drain.target_client().await?;
     client
         .batch_execute(&format!(

@@ -44,7 +44,8 @@ impl Topic {
             .create()?)
     }
 
-    fn consumer(&self, group: &str) -> Result<BaseConsumer> {
+    /// A consumer of this group that commits nothing by itself.
+    pub fn consumer(&self, group: &str) -> Result<BaseConsumer> {
         Ok(ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", group)

@@ -1,11 +1,14 @@
 //! Load generator and delivery oracle: drives the built `dajet` binary from outside, against real servers.
 
 mod amqp;
+mod bare;
 mod campaign;
 mod ceiling;
+mod chart;
 mod drain;
 mod faults;
 mod kafka;
+mod measure;
 mod node;
 mod oracle;
 mod pgsql;
@@ -19,21 +22,29 @@ mod tamper;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use serde::Serialize;
 
-use crate::drain::Drain;
+use crate::drain::{Drain, Load};
 use crate::faults::Fault;
-use crate::node::Node;
+use crate::report::Report;
 use crate::scenario::Scenario;
 
 /// Load generator and delivery oracle for DaJet Stream.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    /// Prints JSON lines, not tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// A file for a chart of the rates
+    #[arg(long, global = true)]
+    svg: Option<PathBuf>,
+    /// Longest time of the command, in minutes
+    #[arg(long, global = true, default_value_t = 90)]
+    limit: u64,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,62 +52,37 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Drain a queue and judge what arrived
-    Deliver {
-        /// From where to where; all of them if none is given
-        #[arg(long)]
-        scenario: Vec<Scenario>,
-        /// Rows of the queue
-        #[arg(long, default_value_t = 100_000)]
-        rows: u64,
-        /// TOP of the script
-        #[arg(long, default_value_t = 1000)]
-        batch: u64,
-    },
-    /// Drain a long queue and print the rate of every hundred thousand rows
+    Deliver(Measured),
+    /// Drain a long queue and tell the rate of every tenth of it, and the peak of memory
     Backlog {
-        /// From where to where
-        #[arg(long, default_value = "pg-kafka")]
-        scenario: Scenario,
-        /// Rows of the queue
-        #[arg(long, default_value_t = 1_000_000)]
-        rows: u64,
+        #[command(flatten)]
+        measured: Measured,
         /// Most resident memory, in MB
         #[arg(long, default_value_t = 100.0)]
         rss_mb: f64,
     },
     /// Measure the engine against the joint ceiling of a bare read loop and a bare write loop
     Ceiling {
-        /// From where to where: pg-kafka, pg-pg, sqlite-sqlite; these three if none is given
+        #[command(flatten)]
+        measured: Measured,
+        /// Least share of the slower loop
         #[arg(long)]
-        scenario: Vec<Scenario>,
-        /// Rows of the queue
-        #[arg(long, default_value_t = 500_000)]
-        rows: u64,
-        /// TOP of the script
-        #[arg(long, default_value_t = 1000)]
-        batch: u64,
+        at_least: Option<f64>,
     },
+    /// Measure a look-up for each record against none
+    LookUp {
+        #[command(flatten)]
+        measured: Measured,
+        /// Most time, as a multiple of that of none
+        #[arg(long)]
+        at_most: Option<f64>,
+    },
+    /// Measure one queue in parts, drained by one, two and four pipelines side by side
+    FanOut(Measured),
+    /// Measure both ways at once against one way
+    TwoWay(Measured),
     /// Strike in mid-run and let the oracle look for losses
-    Faults {
-        /// From where to where
-        #[arg(long)]
-        scenario: Vec<Scenario>,
-        /// What is hit
-        #[arg(long, value_enum)]
-        fault: Vec<Fault>,
-        /// Faults in one run
-        #[arg(long, default_value_t = 10)]
-        times: u64,
-        /// Rows of the queue
-        #[arg(long, default_value_t = 100_000)]
-        rows: u64,
-        /// TOP of the script
-        #[arg(long, default_value_t = 500)]
-        batch: u64,
-        /// Seed of the moments
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
+    Faults(FaultsArguments),
     /// Strike at random at everything while every pair drains, and let the oracle judge each
     Campaign(CampaignArguments),
     /// All of it in a form that takes a few minutes: what CI runs
@@ -115,6 +101,64 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         rows: u64,
     },
+}
+
+/// What is measured.
+#[derive(Args)]
+struct Measured {
+    /// From where to where, as in pg-kafka
+    #[arg(long)]
+    scenario: Vec<Scenario>,
+    /// Rows of the queue
+    #[arg(long, default_value_t = 100_000)]
+    rows: u64,
+    /// TOP or BatchSize of the script
+    #[arg(long, default_value_t = 1000)]
+    batch: u64,
+    /// Characters of a body
+    #[arg(long, default_value_t = scenario::BODY_BYTES)]
+    bytes: usize,
+}
+
+impl Measured {
+    fn load(&self) -> Load {
+        Load {
+            bytes: self.bytes,
+            ..Load::new(self.rows, self.batch)
+        }
+    }
+
+    /// The chosen scenarios, or these.
+    fn or(&self, names: &[&str]) -> Vec<Scenario> {
+        if self.scenario.is_empty() {
+            names.iter().map(|name| Scenario::named(name)).collect()
+        } else {
+            self.scenario.clone()
+        }
+    }
+}
+
+/// What is struck, and how often.
+#[derive(Args)]
+struct FaultsArguments {
+    /// From where to where
+    #[arg(long)]
+    scenario: Vec<Scenario>,
+    /// What is hit
+    #[arg(long, value_enum)]
+    fault: Vec<Fault>,
+    /// Faults in one run
+    #[arg(long, default_value_t = 10)]
+    times: u64,
+    /// Rows of the queue
+    #[arg(long, default_value_t = 100_000)]
+    rows: u64,
+    /// TOP of the script
+    #[arg(long, default_value_t = 500)]
+    batch: u64,
+    /// Seed of the moments
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 /// What a campaign drains, and how long it strikes.
@@ -144,9 +188,6 @@ struct CampaignArguments {
     /// Share of faults that hit the node itself, of a hundred
     #[arg(long, default_value_t = 35)]
     node_share: u64,
-    /// Prints JSON lines too
-    #[arg(long)]
-    json: bool,
     /// A file whose table between `<!-- campaign -->` and `<!-- /campaign -->` is replaced
     #[arg(long)]
     markdown: Option<PathBuf>,
@@ -154,7 +195,15 @@ struct CampaignArguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
+    let Arguments {
+        json,
+        svg,
+        limit,
+        command,
+    } = Arguments::parse();
+    let limit = Duration::from_secs(limit * 60);
+    let work = tokio::time::timeout(limit, run(command, Report::new(json, svg)));
+    match work.await.context("the command takes too long").flatten() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -164,89 +213,75 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<bool> {
+/// Tells whether all was well.
+async fn run(command: Command, mut report: Report) -> Result<bool> {
+    let out = &mut report;
     match command {
-        Command::Deliver {
-            scenario,
-            rows,
-            batch,
-        } => {
-            let mut passes = true;
-            for scenario in all_or(scenario) {
-                passes &= deliver(scenario, rows, batch).await?;
+        Command::Deliver(measured) => {
+            for scenario in measured.or(&Scenario::ALL.map(|known| known.name)) {
+                measure::deliver(out, scenario, measured.load()).await?;
             }
-            Ok(passes)
         }
-        Command::Backlog {
-            scenario,
-            rows,
-            rss_mb,
-        } => backlog(scenario, rows, rss_mb).await,
-        Command::Ceiling {
-            scenario,
-            rows,
-            batch,
-        } => {
-            let three = vec![
-                Scenario::named("pg-kafka"),
-                Scenario::named("pg-pg"),
-                Scenario::named("sqlite-sqlite"),
-            ];
-            for scenario in if scenario.is_empty() { three } else { scenario } {
-                compare(scenario, rows, batch).await?;
+        Command::Backlog { measured, rss_mb } => {
+            for scenario in measured.or(&["pg-kafka"]) {
+                measure::backlog(out, scenario, measured.load(), rss_mb).await?;
             }
-            Ok(true)
         }
-        Command::Faults {
-            scenario,
-            fault,
-            times,
-            rows,
-            batch,
-            seed,
-        } => {
-            let mut passes = true;
-            for &scenario in &scenario {
-                for &fault in &fault {
-                    passes &= strike(
-                        scenario,
-                        fault,
-                        Strikes {
-                            times,
-                            rows,
-                            batch,
-                            seed,
-                        },
-                    )
-                    .await?;
-                }
+        Command::Ceiling { measured, at_least } => {
+            for scenario in measured.or(&CEILINGS) {
+                measure::against_ceiling(out, scenario, measured.load(), at_least).await?;
             }
-            Ok(passes)
         }
-        Command::Campaign(arguments) => strike_at_random(arguments).await,
-        Command::Reduced => reduced().await,
-        Command::Tamper => tamper::check().await,
+        Command::LookUp { measured, at_most } => {
+            for scenario in measured.or(&["pg-kafka", "pg-pg"]) {
+                measure::look_up(out, scenario, measured.load(), at_most).await?;
+            }
+        }
+        Command::FanOut(measured) => {
+            for scenario in measured.or(&["pg-kafka", "pg-pg"]) {
+                measure::fan_out(out, scenario, measured.load()).await?;
+            }
+        }
+        Command::TwoWay(measured) => {
+            for scenario in measured.or(&["pg-pg", "pg-kafka", "pg-amqp"]) {
+                measure::two_way(out, scenario, measured.load()).await?;
+            }
+        }
+        Command::Faults(arguments) => strike_each(out, &arguments).await?,
+        Command::Campaign(arguments) => strike_at_random(out, arguments).await?,
+        Command::Reduced => reduced(out).await?,
+        Command::Tamper => tamper::check(out).await?,
         Command::BrokerDown { rows } => {
-            Ok(all_pass("broker down", &faults::broker_down(rows).await?))
+            let verdicts = faults::broker_down(rows).await?;
+            out.verdicts("broker down", &verdicts)?;
         }
         Command::RefusedRow { rows } => {
-            Ok(all_pass("refused row", &faults::refused_row(rows).await?))
+            let verdicts = faults::refused_row(rows).await?;
+            out.verdicts("refused row", &verdicts)?;
         }
     }
+    report.finish()
 }
 
-/// The chosen ones, or all of them if none is.
-fn all_or(chosen: Vec<Scenario>) -> Vec<Scenario> {
-    if chosen.is_empty() {
+/// The pairs whose ceiling is measured if none is named.
+const CEILINGS: [&str; 7] = [
+    "pg-kafka",
+    "pg-pg",
+    "sqlite-sqlite",
+    "pg-amqp",
+    "pg-quorum",
+    "kafka-pg",
+    "amqp-pg",
+];
+
+async fn strike_at_random(report: &mut Report, arguments: CampaignArguments) -> Result<()> {
+    let scenarios = if arguments.scenario.is_empty() {
         Scenario::ALL.to_vec()
     } else {
-        chosen
-    }
-}
-
-async fn strike_at_random(arguments: CampaignArguments) -> Result<bool> {
+        arguments.scenario
+    };
     let orders = campaign::Orders {
-        scenarios: all_or(arguments.scenario),
+        scenarios,
         faults: arguments.faults,
         limit: Duration::from_secs(arguments.minutes * 60),
         rows: arguments.rows,
@@ -256,33 +291,48 @@ async fn strike_at_random(arguments: CampaignArguments) -> Result<bool> {
         node_share: arguments.node_share,
     };
     let outcomes = campaign::run(orders).await?;
-    report::outcomes(&outcomes, arguments.json, arguments.markdown.as_deref())
+    report.outcomes(&outcomes, arguments.markdown.as_deref())
 }
 
 /// How often a run of one kind of fault strikes, and what it drains.
 #[derive(Clone, Copy)]
 struct Strikes {
     times: u64,
-    rows: u64,
-    batch: u64,
+    load: Load,
     seed: u64,
 }
 
-async fn strike(scenario: Scenario, fault: Fault, strikes: Strikes) -> Result<bool> {
-    let drain = Drain::prepare(scenario, strikes.rows, strikes.batch).await?;
-    let campaign = faults::campaign(&drain, fault, strikes.times, strikes.seed).await?;
-    let passes = all_pass(
-        &format!("{} {fault:?} x{}", scenario.name, campaign.hits),
-        &campaign.verdicts,
-    );
-    if passes {
-        drain.remove().await?;
+async fn strike_each(report: &mut Report, arguments: &FaultsArguments) -> Result<()> {
+    let strikes = Strikes {
+        times: arguments.times,
+        load: Load::new(arguments.rows, arguments.batch),
+        seed: arguments.seed,
+    };
+    for &scenario in &arguments.scenario {
+        for &fault in &arguments.fault {
+            strike(report, scenario, fault, strikes).await?;
+        }
     }
-    Ok(passes)
+    Ok(())
 }
 
-async fn reduced() -> Result<bool> {
-    let mut passes = tamper::check().await?;
+async fn strike(
+    report: &mut Report,
+    scenario: Scenario,
+    fault: Fault,
+    strikes: Strikes,
+) -> Result<()> {
+    let drain = Drain::prepare(scenario, strikes.load).await?;
+    let campaign = faults::campaign(&drain, fault, strikes.times, strikes.seed).await?;
+    let title = format!("{} {fault:?} x{}", scenario.name, campaign.hits);
+    if report.verdicts(&title, &campaign.verdicts)? {
+        drain.remove().await?;
+    }
+    Ok(())
+}
+
+async fn reduced(report: &mut Report) -> Result<()> {
+    tamper::check(report).await?;
     for scenario in [
         "sqlite-sqlite",
         "sqlite-pg",
@@ -294,152 +344,30 @@ async fn reduced() -> Result<bool> {
         "pg-amqp",
     ] {
         let scenario = Scenario::named(scenario);
-        passes &= deliver(scenario, 20_000, 1000).await?;
+        measure::deliver(report, scenario, Load::new(20_000, 1000)).await?;
     }
     let strikes = Strikes {
         times: 3,
-        rows: 30_000,
-        batch: 200,
+        load: Load::new(30_000, 200),
         seed: 7,
     };
-    for scenario in [
-        Scenario::named("pg-kafka"),
-        Scenario::named("pg-pg"),
-        Scenario::named("pg-same"),
-        Scenario::named("sqlite-sqlite"),
-    ] {
-        passes &= strike(scenario, Fault::KillNode, strikes).await?;
+    for scenario in ["pg-kafka", "pg-pg", "pg-same", "sqlite-sqlite"] {
+        let scenario = Scenario::named(scenario);
+        strike(report, scenario, Fault::KillNode, strikes).await?;
     }
     let once = Strikes {
         times: 1,
         ..strikes
     };
     for (scenario, fault) in [
-        (Scenario::named("pg-kafka"), Fault::KillPgsql),
-        (Scenario::named("pg-pg"), Fault::StopPgsql),
-        (Scenario::named("pg-kafka"), Fault::KillKafka),
-        (Scenario::named("pg-kafka-pg"), Fault::StopKafka),
+        ("pg-kafka", Fault::KillPgsql),
+        ("pg-pg", Fault::StopPgsql),
+        ("pg-kafka", Fault::KillKafka),
+        ("pg-kafka-pg", Fault::StopKafka),
     ] {
-        passes &= strike(scenario, fault, once).await?;
+        strike(report, Scenario::named(scenario), fault, once).await?;
     }
-    passes &= all_pass("broker down", &faults::broker_down(10_000).await?);
-    passes &= all_pass("refused row", &faults::refused_row(10_000).await?);
-    Ok(passes)
-}
-
-fn all_pass(title: &str, verdicts: &[(&'static str, oracle::Verdict)]) -> bool {
-    verdicts.iter().fold(true, |passes, (target, verdict)| {
-        report::verdict(title, target, verdict) && passes
-    })
-}
-
-async fn deliver(scenario: Scenario, rows: u64, batch: u64) -> Result<bool> {
-    let drain = Drain::prepare(scenario, rows, batch).await?;
-    let node = Node::start(&drain.script(), &drain.log(), &[])?;
-    let (status, cost) = node.finish(Duration::from_secs(600)).await?;
-    ensure!(
-        status.success(),
-        "dajet ended with {status}; see {}",
-        drain.log().display()
-    );
-    let passes = all_pass(scenario.name, &drain.judge(0).await?);
-    println!(
-        "{:<32} {:.1} s, {:.2} CPU-us a row, peak {:.0} MB",
-        "",
-        cost.seconds,
-        cost.cpu_seconds * 1e6 / rows as f64,
-        cost.peak_rss_mb
-    );
-    if passes {
-        drain.remove().await?;
-    }
-    Ok(passes)
-}
-
-async fn backlog(scenario: Scenario, rows: u64, rss_mb: f64) -> Result<bool> {
-    let drain = Drain::prepare(scenario, rows, 1000).await?;
-    let mut node = Node::start(&drain.script(), &drain.log(), &[])?;
-    let mut mark = (Instant::now(), rows);
-    let mut first = None;
-    while node.poll()?.is_none() {
-        let left = drain.left().await?;
-        let (since, from) = mark;
-        if from - left >= 100_000 {
-            let rate = (from - left) as f64 / since.elapsed().as_secs_f64();
-            println!(
-                "{:>9} rows gone: {rate:>8.0} rows/s, {:.2} of the first",
-                rows - left,
-                rate / *first.get_or_insert(rate)
-            );
-            mark = (Instant::now(), left);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let (status, cost) = node.finish(Duration::from_secs(60)).await?;
-    ensure!(
-        status.success(),
-        "dajet ended with {status}; see {}",
-        drain.log().display()
-    );
-    let passes = all_pass(scenario.name, &drain.judge(0).await?);
-    println!(
-        "peak {:.1} MB, {:.2} CPU-us a row",
-        cost.peak_rss_mb,
-        cost.cpu_seconds * 1e6 / rows as f64
-    );
-    drain.remove().await?;
-    Ok(passes && cost.peak_rss_mb < rss_mb)
-}
-
-#[derive(Serialize)]
-struct Comparison {
-    scenario: &'static str,
-    rows: u64,
-    ceiling_read_rows_per_second: f64,
-    ceiling_write_rows_per_second: f64,
-    rows_per_second: f64,
-    share_of_the_slower_half: f64,
-    cpu_us_per_row: f64,
-    peak_rss_mb: f64,
-}
-
-/// Engine, ceiling, engine: the better of the two engine runs counts, so that a warm cache favours neither side.
-async fn compare(scenario: Scenario, rows: u64, batch: u64) -> Result<()> {
-    let first = engine(scenario, rows, batch).await?;
-    let drain = Drain::prepare(scenario, rows, batch).await?;
-    let ceiling = ceiling::measure(&drain).await?;
-    drain.remove().await?;
-    let second = engine(scenario, rows, batch).await?;
-    let best = if first.seconds < second.seconds {
-        first
-    } else {
-        second
-    };
-    let rate = rows as f64 / best.seconds;
-    report::json(&Comparison {
-        scenario: scenario.name,
-        rows,
-        ceiling_read_rows_per_second: ceiling.read.round(),
-        ceiling_write_rows_per_second: ceiling.write.round(),
-        rows_per_second: rate.round(),
-        share_of_the_slower_half: (rate / ceiling.slower() * 1000.0).round() / 1000.0,
-        cpu_us_per_row: (best.cpu_seconds * 1e8 / rows as f64).round() / 100.0,
-        peak_rss_mb: best.peak_rss_mb.round(),
-    })
-}
-
-async fn engine(scenario: Scenario, rows: u64, batch: u64) -> Result<node::Cost> {
-    let drain = Drain::prepare(scenario, rows, batch).await?;
-    let node = Node::start(&drain.script(), &drain.log(), &[])?;
-    let (status, cost) = node.finish(Duration::from_secs(600)).await?;
-    ensure!(
-        status.success(),
-        "dajet ended with {status}; see {}",
-        drain.log().display()
-    );
-    for (target, verdict) in drain.judge(0).await? {
-        ensure!(verdict.passes(), "{target}: {verdict:?}");
-    }
-    drain.remove().await?;
-    Ok(cost)
+    report.verdicts("broker down", &faults::broker_down(10_000).await?)?;
+    report.verdicts("refused row", &faults::refused_row(10_000).await?)?;
+    Ok(())
 }

@@ -33,6 +33,14 @@ pub struct Cost {
     pub peak_rss_mb: f64,
 }
 
+impl Cost {
+    /// Seconds without those of a run that has nothing to do.
+    pub fn busy(&self, idle: f64) -> f64 {
+        // A run that is hardly longer tells nothing of its rate.
+        (self.seconds - idle).max(self.seconds / 10.0)
+    }
+}
+
 /// A running node.
 pub struct Node {
     child: Child,
@@ -44,6 +52,11 @@ pub struct Node {
 impl Node {
     /// Starts `dajet run SCRIPT --until-idle` with further arguments; its messages go to `log`.
     pub fn start(script: &Path, log: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_all(&[script.to_owned()], log, arguments)
+    }
+
+    /// The same with several scripts.
+    pub fn start_all(scripts: &[PathBuf], log: &Path, arguments: &[&str]) -> Result<Self> {
         let usual = [
             "--until-idle",
             "--set",
@@ -54,7 +67,7 @@ impl Node {
             "GiveUpAfter=90",
         ];
         let all: Vec<_> = usual.iter().chain(arguments).copied().collect();
-        Self::start_with(&[script.to_owned()], log, &all)
+        Self::start_with(scripts, log, &all)
     }
 
     /// Starts `dajet run SCRIPT...` with these arguments; its messages are added to `log`.
@@ -127,6 +140,13 @@ impl Node {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed; who gave it up does not wait.
+        let _ = self.child.kill();
     }
 }
 

@@ -38,7 +38,10 @@ impl Verdict {
 }
 
 /// Judges a finished run: the source held the keys `1..=expected`; the target shows `received` in its own order.
+///
+/// A queue in several parts keeps the order of each: of the keys that leave the same rest when divided by `parts`.
 pub fn judge(
+    parts: u64,
     expected: u64,
     received: &[u64],
     duplicates_allowed: u64,
@@ -52,16 +55,17 @@ pub fn judge(
         left_in_source,
         ..Verdict::default()
     };
-    let mut greatest = 0;
+    let mut greatest = vec![0; parts as usize];
     for &key in received {
+        let greatest = &mut greatest[(key % parts) as usize];
         if key == 0 || key > expected {
             verdict.invented += 1;
         } else if std::mem::replace(&mut seen[key as usize], true) {
             verdict.duplicates += 1;
-        } else if key < greatest {
+        } else if key < *greatest {
             verdict.out_of_order += 1;
         } else {
-            greatest = key;
+            *greatest = key;
         }
     }
     verdict.lost = seen.iter().skip(1).filter(|seen| !**seen).count() as u64;
@@ -70,7 +74,11 @@ pub fn judge(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Verdict, judge as judge_parts};
+
+    fn judge(expected: u64, received: &[u64], allowed: u64, left: u64) -> Verdict {
+        judge_parts(1, expected, received, allowed, left)
+    }
 
     #[test]
     fn passes_an_exact_run() {
@@ -89,6 +97,14 @@ mod tests {
         let verdict = judge(4, &[1, 3, 2, 4], 0, 0);
         assert_eq!(verdict.out_of_order, 1);
         assert!(!verdict.passes());
+    }
+
+    #[test]
+    fn judges_the_order_of_each_part() {
+        let beside = [2, 4, 1, 3];
+        assert_eq!(judge_parts(2, 4, &beside, 0, 0).out_of_order, 0);
+        assert_eq!(judge(4, &beside, 0, 0).out_of_order, 2);
+        assert_eq!(judge_parts(2, 4, &[4, 2, 1, 3], 0, 0).out_of_order, 1);
     }
 
     #[test]

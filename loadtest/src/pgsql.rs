@@ -106,6 +106,29 @@ pub async fn append(client: &Client, keys: RangeInclusive<u64>, bytes: usize) ->
     Ok(())
 }
 
+/// Makes a table that knows every key of the queue, for look-ups.
+pub async fn create_directory(client: &Client) -> Result<()> {
+    client
+        .batch_execute(&format!(
+            r#"CREATE TABLE "Справочник" ("Ключ" bigint PRIMARY KEY, "Имя" text NOT NULL);
+            INSERT INTO "Справочник" SELECT "НомерСообщения", 'имя ' || "НомерСообщения" FROM {QUEUE};
+            ANALYZE "Справочник"; CHECKPOINT;"#
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Gives each message the number of its part.
+pub async fn divide_queue(client: &Client, parts: u64) -> Result<()> {
+    client
+        .batch_execute(&format!(
+            r#"ALTER TABLE {QUEUE} ADD COLUMN "Часть" integer GENERATED ALWAYS AS ("НомерСообщения" % {parts}) STORED;
+            CREATE UNIQUE INDEX ON {QUEUE} ("Часть", "НомерСообщения"); ANALYZE {QUEUE}; CHECKPOINT;"#
+        ))
+        .await?;
+    Ok(())
+}
+
 /// Makes an empty target; `seq` is filled by the database in the order of insertion. Brokers have keys of text.
 pub async fn create_target(client: &Client, key: &str) -> Result<()> {
     client

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::scenario::{BODY_BYTES, System};
+use crate::scenario::System;
 use crate::{amqp, kafka, pgsql, sqlite};
 
 /// Where the node finds the servers: themselves, or a proxy before each.
@@ -48,7 +48,7 @@ pub enum Place {
 
 impl Place {
     /// Names the end of a drain; a file is the caller's.
-    pub fn new(system: System, name: &str, file: PathBuf) -> Result<Self> {
+    pub fn new(system: System, name: &str, file: PathBuf, quorum: bool) -> Result<Self> {
         Ok(match system {
             System::Sqlite => Place::Sqlite(file),
             System::Pgsql => Place::Pgsql(pgsql::Server::from_environment()?, name.to_owned()),
@@ -59,8 +59,20 @@ impl Place {
             System::Amqp => Place::Amqp(amqp::Queue {
                 address: amqp::address()?,
                 name: name.to_owned(),
+                quorum,
             }),
         })
+    }
+
+    /// Where the way back begins or ends: the same database, another topic or queue.
+    pub fn back(&self) -> Self {
+        let mut place = self.clone();
+        match &mut place {
+            Place::Sqlite(_) | Place::Pgsql(..) => {}
+            Place::Kafka(topic) => topic.name += "_back",
+            Place::Amqp(queue) => queue.name += "_back",
+        }
+        place
     }
 
     /// The system.
@@ -73,12 +85,14 @@ impl Place {
         }
     }
 
-    /// Makes an empty queue, and for a database the database itself.
-    pub async fn create_queue(&self) -> Result<()> {
+    /// Makes an empty queue, and for a database the database itself unless it is there already (`in_place`).
+    pub async fn create_queue(&self, in_place: bool) -> Result<()> {
         match self {
             Place::Sqlite(file) => sqlite::create_queue(file),
             Place::Pgsql(server, database) => {
-                server.create_database(database).await?;
+                if !in_place {
+                    server.create_database(database).await?;
+                }
                 pgsql::create_queue(&server.connect(database).await?).await
             }
             Place::Kafka(topic) => topic.create().await,
@@ -86,16 +100,16 @@ impl Place {
         }
     }
 
-    /// Adds messages with these keys to the queue.
-    pub async fn append(&self, keys: RangeInclusive<u64>) -> Result<()> {
+    /// Adds messages with these keys to the queue, bodies of `bytes` characters.
+    pub async fn append(&self, keys: RangeInclusive<u64>, bytes: usize) -> Result<()> {
         match self {
-            Place::Sqlite(file) => sqlite::append(file, keys, BODY_BYTES),
+            Place::Sqlite(file) => sqlite::append(file, keys, bytes),
             Place::Pgsql(server, database) => {
                 let client = pgsql::connect_patiently(server, database).await?;
-                pgsql::append(&client, keys, BODY_BYTES).await
+                pgsql::append(&client, keys, bytes).await
             }
-            Place::Kafka(topic) => topic.append(keys, BODY_BYTES).await,
-            Place::Amqp(queue) => queue.append(keys, BODY_BYTES).await,
+            Place::Kafka(topic) => topic.append(keys, bytes).await,
+            Place::Amqp(queue) => queue.append(keys, bytes).await,
         }
     }
 
@@ -162,7 +176,14 @@ impl Place {
     }
 
     /// The statement that reads the queue, without its END, and the expressions of key and body.
-    pub fn source_text(&self, routes: &Routes, batch: u64) -> (String, &'static str, &'static str) {
+    ///
+    /// `filter` follows FROM where the source is a database.
+    pub fn source_text(
+        &self,
+        routes: &Routes,
+        batch: u64,
+        filter: &str,
+    ) -> (String, &'static str, &'static str) {
         let address = match self {
             Place::Sqlite(file) => format!("sqlite://{}", file.display()),
             Place::Pgsql(_, database) => routes.pgsql.address(database),
@@ -184,17 +205,15 @@ impl Place {
             Place::Amqp(queue) => {
                 let heartbeat = if routes.hasty { 2 } else { 10 };
                 let text = format!(
-                    "CONSUME '{}'\n   WITH QueueName = '{}', PrefetchCount = {}, BatchSize = {batch}, Heartbeat = {heartbeat}\n   INTO @m\n",
-                    routes.amqp,
-                    queue.name,
-                    batch * 2
+                    "CONSUME '{}'\n   WITH QueueName = '{}', BatchSize = {batch}, Heartbeat = {heartbeat}\n   INTO @m\n",
+                    routes.amqp, queue.name
                 );
                 return (text, "@m.MessageId", "@m.Body");
             }
         };
         let text = format!(
             "USE '{address}'\n  CONSUME TOP {batch} НомерСообщения, ТипСообщения, ТелоСообщения\n     INTO @m\n     \
-             FROM ИсходящиеСообщения\n    ORDER BY НомерСообщения ASC\n"
+             FROM ИсходящиеСообщения{filter}\n    ORDER BY НомерСообщения ASC\n"
         );
         (text, "@m.НомерСообщения", "@m.ТелоСообщения")
     }

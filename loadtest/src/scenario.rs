@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 
 /// Rows of the queues: this many characters of body.
 pub const BODY_BYTES: usize = 350;
@@ -68,6 +68,8 @@ pub struct Scenario {
     pub targets: &'static [System],
     /// Source and target are one database: they commit together.
     pub same_database: bool,
+    /// Queues of RabbitMQ are quorum queues.
+    pub quorum: bool,
 }
 
 impl Scenario {
@@ -105,10 +107,35 @@ impl Scenario {
             source,
             targets,
             same_database: false,
+            quorum: false,
         }
     }
 
-    /// The scenario of this name; it must be one of [`Scenario::ALL`].
+    /// Those that are run when they are named.
+    const OTHERS: [Scenario; 2] = [
+        Scenario {
+            quorum: true,
+            ..Self::pair("pg-quorum", System::Pgsql, &[System::Amqp])
+        },
+        Scenario {
+            quorum: true,
+            ..Self::pair("quorum-pg", System::Amqp, &[System::Pgsql])
+        },
+    ];
+
+    /// The one from the only target back to the source.
+    pub fn back(self) -> Result<Self> {
+        let mirrored = Self::ALL
+            .into_iter()
+            .find(|known| self.targets == [known.source] && known.targets == [self.source]);
+        let mirrored = mirrored.filter(|known| !known.same_database && !self.same_database);
+        Ok(Scenario {
+            quorum: self.quorum,
+            ..mirrored.with_context(|| format!("there is no way back for {}", self.name))?
+        })
+    }
+
+    /// The scenario of this name; it must be a known one.
     pub fn named(name: &str) -> Self {
         name.parse().expect("the name stands in the list")
     }
@@ -132,9 +159,10 @@ impl FromStr for Scenario {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|known| known.name == name);
-        found.ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|known| known.name).collect();
+        let mut known = Self::ALL.into_iter().chain(Self::OTHERS);
+        known.find(|known| known.name == name).ok_or_else(|| {
+            let known = Self::ALL.iter().chain(&Self::OTHERS);
+            let names: Vec<_> = known.map(|known| known.name).collect();
             Error::msg(format!("there is no \"{name}\" in {}", names.join(", ")))
         })
     }

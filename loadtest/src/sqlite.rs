@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::scenario::body;
 
-/// Makes the empty queue table in a new file.
+/// Makes the empty queue table, in a new file or beside a target.
 pub fn create_queue(path: &Path) -> Result<()> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -34,7 +34,7 @@ pub fn append(path: &Path, keys: RangeInclusive<u64>, bytes: usize) -> Result<()
     Ok(())
 }
 
-/// Makes an empty target in a new file; `seq` follows the order of insertion.
+/// Makes an empty target, in a new file or beside a queue; `seq` follows the order of insertion.
 pub fn create_target(path: &Path) -> Result<()> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::drain::Drain;
+use crate::drain::{Drain, Load};
 use crate::node::Node;
+use crate::report::Report;
 use crate::scenario::Scenario;
 
 /// How a target is spoilt, and the statement that does it.
@@ -28,11 +29,10 @@ const SPOILS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Drains exactly, spoils the target, and tells whether the oracle saw every spoil.
-pub async fn check() -> Result<bool> {
-    let mut passes = true;
+/// Drains exactly, spoils the target, and reports whether the oracle saw every spoil.
+pub async fn check(report: &mut Report) -> Result<()> {
     for (what, statement) in SPOILS {
-        let drain = Drain::prepare(Scenario::named("pg-pg"), 2000, 500).await?;
+        let drain = Drain::prepare(Scenario::named("pg-pg"), Load::new(2000, 500)).await?;
         let node = Node::start(&drain.script(), &drain.log(), &[])?;
         let (status, _) = node.finish(Duration::from_secs(60)).await?;
         ensure!(
@@ -53,16 +53,8 @@ pub async fn check() -> Result<bool> {
             .await?
             .iter()
             .any(|(_, verdict)| !verdict.passes());
-        println!(
-            "{what:<32} {}",
-            if exact && seen {
-                "seen by the oracle"
-            } else {
-                "FAILED"
-            }
-        );
-        passes &= exact && seen;
+        report.check(&format!("{what} is seen"), exact && seen)?;
         drain.remove().await?;
     }
-    Ok(passes)
+    Ok(())
 }
