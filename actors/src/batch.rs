@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::Message;
-use dajet_core::{Claim, Identity, OrderKeys, Receipt, Record, Records, Span};
+use dajet_core::{Advances, Claim, Identity, OrderKeys, Receipt, Record, Records, Span};
 use dajet_lang::machine::{SinkId, SinkSpec, Variables};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -61,6 +61,11 @@ impl Ticket {
         self.targets
             .iter_mut()
             .find(|claim| claim.identity() == place)
+    }
+
+    /// The offsets that the batch moves in a database.
+    pub(crate) fn advances(&self) -> Option<&Advances> {
+        self.source.advances()
     }
 
     /// True if the batch holds a claim at this place.

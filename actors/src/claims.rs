@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dajet_core::query::Statement;
-use dajet_core::{Address, Answer, Record, Service, Span};
+use dajet_core::{Address, Advances, Answer, Record, Service, Span};
 use dajet_lang::machine::SinkSpec;
 
 use crate::batch::{Output, Ticket, TransformedBatch, Written};
@@ -32,6 +32,9 @@ pub(crate) fn needs_turn(
     batch: &mut TransformedBatch,
 ) -> Result<bool, PipelineError> {
     let mut targets = Vec::new();
+    if let Some(advances) = batch.ticket().advances() {
+        targets.push(Arc::clone(&advances.service));
+    }
     for output in batch.outputs().iter() {
         if let SinkSpec::Rows { address, .. } = &*output.spec {
             targets.push(open(
@@ -104,6 +107,32 @@ pub(crate) async fn execute(
     };
     let answer = claim.execute(bound, parameters).await;
     answer.map_err(|error| failed(service, error, span))
+}
+
+/// Moves the offsets of the source that are kept in a database, in the transaction of the rows; the last thing that the batch does there.
+pub(crate) async fn advance_offsets(
+    generation: &Generation,
+    ticket: &mut Ticket,
+) -> Result<(), PipelineError> {
+    let Some(Advances {
+        service,
+        table,
+        list,
+    }) = ticket.advances().cloned()
+    else {
+        return Ok(());
+    };
+    let failed = |error| PipelineError::system(error, generation.span());
+    let place = service.identity();
+    if !ticket.holds(place) {
+        ticket.add_target(service.begin().await.map_err(failed)?);
+    }
+    let Some(claim) = ticket.claim(place) else {
+        return Err(PipelineError::fault(
+            "a claim is not at the place of its service",
+        ));
+    };
+    claim.advance_offsets(&table, &list).await.map_err(failed)
 }
 
 /// Opens the database at the address.

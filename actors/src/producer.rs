@@ -181,6 +181,7 @@ impl Work {
             write(&generation, batch.ticket(), output).await?;
             receipts.push(Receipt { records });
         }
+        claims::advance_offsets(&generation, batch.ticket()).await?;
         receipts.extend(self.received(pending).await?);
         Ok(receipts)
     }

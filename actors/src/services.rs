@@ -88,6 +88,6 @@ impl Services {
             let message = format!("\"{address}\" gives no messages");
             return Err(SystemError::misconfigured("E_URI", message));
         };
-        open(spec, &self.inner.environment)
+        open(spec, &self.inner.environment, &|place| self.open(place))
     }
 }

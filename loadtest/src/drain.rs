@@ -165,7 +165,7 @@ impl Drain {
             Work::FanOut(_) => "\n    WHERE Часть = @part.Номер",
             Work::Copy | Work::LookUp => "",
         };
-        let (source, key, body) = self.source.source_text(routes, self.batch, filter);
+        let (mut source, key, body) = self.source.source_text(routes, self.batch, filter);
         let (look_up, key) = match self.load.work {
             Work::LookUp => (
                 format!("    SELECT Ключ, Имя INTO @found FROM Справочник WHERE Ключ = {key}\n"),
@@ -173,6 +173,9 @@ impl Drain {
             ),
             Work::Copy | Work::FanOut(_) => (String::new(), key),
         };
+        if self.scenario.keeps_offsets {
+            source = source.replacen("INTO @m", ", OffsetTable = 'Смещения' INTO @m", 1);
+        }
         let targets: String = self
             .targets
             .iter()

@@ -172,6 +172,10 @@ fn watermarks(consumer: &BaseConsumer, topic: &str) -> Result<(i64, i64)> {
 }
 
 /// Asks again while the broker cannot answer: just started, it knows no leader of a partition for a moment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it runs on a thread for calls that block"
+)]
 fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -70,11 +70,13 @@ pub struct Scenario {
     pub same_database: bool,
     /// Queues of RabbitMQ are quorum queues.
     pub quorum: bool,
+    /// The target keeps the offsets of the source in the transaction of its rows.
+    pub keeps_offsets: bool,
 }
 
 impl Scenario {
-    /// All of them: every pair, and two more.
-    pub const ALL: [Scenario; 18] = {
+    /// All of them: every pair, and four more.
+    pub const ALL: [Scenario; 20] = {
         use System::{Amqp, Kafka, Pgsql, Sqlite};
         [
             Self::pair("sqlite-sqlite", Sqlite, &[Sqlite]),
@@ -98,6 +100,14 @@ impl Scenario {
                 ..Self::pair("pg-same", Pgsql, &[Pgsql])
             },
             Self::pair("pg-kafka-pg", Pgsql, &[Kafka, Pgsql]),
+            Scenario {
+                keeps_offsets: true,
+                ..Self::pair("kafka-pg-once", Kafka, &[Pgsql])
+            },
+            Scenario {
+                keeps_offsets: true,
+                ..Self::pair("kafka-sqlite-once", Kafka, &[Sqlite])
+            },
         ]
     };
 
@@ -108,6 +118,7 @@ impl Scenario {
             targets,
             same_database: false,
             quorum: false,
+            keeps_offsets: false,
         }
     }
 
@@ -147,7 +158,7 @@ impl Scenario {
 
     /// Rows that a fault may deliver twice: none where source and target commit together.
     pub fn duplicates_per_fault(self, batch: u64) -> u64 {
-        if self.same_database {
+        if self.same_database || self.keeps_offsets {
             0
         } else {
             PERMITS * batch

@@ -73,9 +73,16 @@ pub enum Kind {
     Tags,
     /// A broker that remembers how far it was read.
     Offsets,
+    /// The same, and the database that is written to remembers it too.
+    Kept,
 }
 
 impl Shape {
+    /// True if every record becomes a row of another database.
+    fn writes_rows(self) -> bool {
+        matches!(self, Shape::Database | Shape::Both)
+    }
+
     /// True if the source may be a broker.
     fn drains_anything(self) -> bool {
         matches!(
@@ -122,6 +129,9 @@ impl Case {
         let shape = SHAPES[random.below(SHAPES.len() as u64) as usize];
         let kind = match random.below(4) {
             0 if shape.drains_anything() => Kind::Tags,
+            1 if shape.drains_anything() && (shape.writes_rows() && random.chance(50)) => {
+                Kind::Kept
+            }
             1 if shape.drains_anything() => Kind::Offsets,
             _ => Kind::Table,
         };
@@ -227,7 +237,7 @@ impl Case {
     pub fn source(&self) -> (&'static str, &'static str) {
         match self.kind {
             Kind::Table => QUEUE,
-            Kind::Tags | Kind::Offsets => (INBOX, "Вход"),
+            Kind::Tags | Kind::Offsets | Kind::Kept => (INBOX, "Вход"),
         }
     }
 
@@ -263,16 +273,17 @@ impl Case {
             )
         };
         let inbox = address(world.inbox("Вход"));
-        let broker = |acknowledge: &str| {
+        let broker = |acknowledge: &str, more: &str| {
             let claims = self.claims;
             format!(
-                "CONSUME '{inbox}' WITH BatchSize = @пачка, Acknowledge = '{acknowledge}', Claims = {claims} INTO @m"
+                "CONSUME '{inbox}' WITH BatchSize = @пачка, Acknowledge = '{acknowledge}', Claims = {claims}{more} INTO @m"
             )
         };
         let plain = match self.kind {
             Kind::Table => consume(&top.to_string(), ""),
-            Kind::Tags => broker("tags"),
-            Kind::Offsets => broker("offsets"),
+            Kind::Tags => broker("tags", ""),
+            Kind::Offsets => broker("offsets", ""),
+            Kind::Kept => broker("offsets", ", OffsetTable = 'Смещения'"),
         };
         let names = "SELECT Имя INTO @имя FROM Имена WHERE Часть = @m.Часть";
         let tail = match self.shape {

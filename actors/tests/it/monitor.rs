@@ -12,7 +12,7 @@ use dajet_core::Value;
 use dajet_core::testing::{Event, View, Watcher, World};
 use parking_lot::Mutex;
 
-use crate::case::{Case, Shape};
+use crate::case::{Case, Kind, Shape};
 
 /// What happened and what was wrong with it.
 #[derive(Default)]
@@ -268,7 +268,7 @@ pub fn judge(case: &Case, world: &World, watch: &Watch) {
         found.extend(check(sink, duplicates));
     }
     if let Some(database) = case.copies_into() {
-        let exactly_once = case.shape == Shape::SameDatabase;
+        let exactly_once = case.shape == Shape::SameDatabase || case.kind == Kind::Kept;
         let sink = world
             .rows(database, "Копии")
             .iter()

@@ -14,7 +14,7 @@ use super::settings::{SinkOptions, SourceOptions};
 pub(super) fn check(usage: Usage, whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
     match usage {
         Usage::Sink => check_sink(whole, uses),
-        Usage::BrokerSource => check_source(whole, uses),
+        Usage::BrokerSource(_) => check_source(whole, uses),
         Usage::Database => vec![
             Diagnostic::error("E_URI", whole, "rabbitmq is no database")
                 .hint("Write to it by PRODUCE 'amqp://…', read from it by CONSUME 'amqp://…'."),
@@ -108,6 +108,7 @@ fn def(defs: &'static [OptionDef], name: &str) -> Option<&'static OptionDef> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dajet_core::Targets;
 
     type Given<'a> = (&'a str, Option<Value>);
 
@@ -201,7 +202,7 @@ mod tests {
             ("BatchSize", Some(Value::Integer(0))),
         ];
         assert_eq!(
-            found(Usage::BrokerSource, &with, &[]),
+            found(Usage::BrokerSource(Targets::None), &with, &[]),
             [
                 "0 W020 unknown option \"QueueNam\" | Did you mean \"QueueName\"?",
                 "1 E_PARAM option \"PrefetchCount\" takes a whole number from 0 to 65535, not 70000",
@@ -211,7 +212,11 @@ mod tests {
             ]
         );
         assert_eq!(
-            found(Usage::BrokerSource, &[("QueueName", None)], &[]),
+            found(
+                Usage::BrokerSource(Targets::None),
+                &[("QueueName", None)],
+                &[]
+            ),
             [""; 0]
         );
         assert_eq!(

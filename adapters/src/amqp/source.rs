@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dajet_core::contract::Databases;
 use dajet_core::{BoxFuture, BrokerSpec, Environment, Limit, Read, Source, SystemError, Value};
 use futures::StreamExt;
 use lapin::message::Delivery;
@@ -40,6 +41,7 @@ const MEAN_BYTES: usize = 8 * 1024;
 pub fn open_source(
     spec: &BrokerSpec,
     environment: &Environment,
+    _: Databases<'_>,
 ) -> Result<Box<dyn Source>, SystemError> {
     let target = Target::parse(&spec.address)?;
     let options = source_options(&spec.options)?;

@@ -119,6 +119,7 @@ mod tests {
         Stretch {
             place: ("заказы".into(), 0),
             epoch: 1,
+            began: first,
             first,
             next,
             count: (next - first) as usize,

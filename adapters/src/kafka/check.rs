@@ -15,7 +15,7 @@ use super::settings::{BROKERS, SinkOptions, TIMEOUT, probe};
 pub(super) fn check(usage: Usage, whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
     match usage {
         Usage::Sink => check_sink(whole, uses),
-        Usage::BrokerSource => check_source(whole, uses),
+        Usage::BrokerSource(targets) => check_source(whole, uses, targets),
         Usage::Database => vec![
             Diagnostic::error("E_URI", whole, "kafka is no database")
                 .hint("Write to it by PRODUCE 'kafka', read from it by CONSUME 'kafka'."),

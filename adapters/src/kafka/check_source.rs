@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 
 use dajet_core::contract::OptionUse;
 use dajet_core::diagnostic::nearest;
-use dajet_core::{Diagnostic, Span, Value, options};
+use dajet_core::{Diagnostic, Span, Targets, Value, options};
 
 use super::check::{check_value, nearest_property, unknown};
 use super::properties::{self, CONSUMER, PRODUCER, PRODUCER_ONLY, Side, source_side};
 use super::settings::BROKERS;
-use super::source_settings::{GROUP, OFFSET_TABLE, SourceOptions, is_ours_alone, ours};
+use super::source_settings::{GROUP, SourceOptions, is_ours_alone, is_table, ours};
 
 /// Checks the options of a source.
-pub(super) fn check_source(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
+pub(super) fn check_source(whole: Span, uses: &[OptionUse], targets: Targets) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut seen: BTreeMap<String, Span> = BTreeMap::new();
     for option in uses {
         let canonical = match ours(&option.name) {
             Some(name) => {
                 found.extend(check_ours(name, option));
+                if name == "OffsetTable" && option.literal != Some(Value::Null) {
+                    found.extend(check_targets(option.span, targets));
+                }
                 name.to_owned()
             }
             None => {
@@ -71,6 +74,7 @@ fn check_ours(name: &str, option: &OptionUse) -> Option<Diagnostic> {
         ("Topic", Value::Text(text)) if text.trim_matches([',', ' ']).is_empty() => {
             "a text that is not empty"
         }
+        ("OffsetTable", Value::Text(text)) if !is_table(text) => "the name of a table",
         ("BatchSize" | "MaxAttempts", Value::Integer(0)) => "a whole number from 1, not 0",
         _ => return options::check_literal(def, option),
     };
@@ -78,11 +82,23 @@ fn check_ours(name: &str, option: &OptionUse) -> Option<Diagnostic> {
     Some(Diagnostic::error("E_PARAM", option.span, message))
 }
 
+/// Offsets are kept in the transaction of the rows, so there must be one.
+fn check_targets(span: Span, targets: Targets) -> Option<Diagnostic> {
+    let message = match targets {
+        Targets::One => return None,
+        Targets::None => "option \"OffsetTable\" needs a database that the script writes to",
+        Targets::Several => {
+            "option \"OffsetTable\" needs one database, the script writes to several"
+        }
+        Targets::Varying => {
+            "option \"OffsetTable\" needs a database whose address is the same for every message"
+        }
+    };
+    let hint = "Offsets are kept in the database that gets the rows, in the same transaction.";
+    Some(Diagnostic::error("E_PARAM", span, message).hint(hint))
+}
+
 fn check_property(option: &OptionUse) -> Option<Diagnostic> {
-    if &*option.name == OFFSET_TABLE {
-        let message = "option \"OffsetTable\" is not supported";
-        return Some(Diagnostic::error("E_UNSUPPORTED", option.span, message));
-    }
     let property = properties::property(&option.name);
     let no_effect = |hint: &str| {
         let message = format!("option \"{}\" has no effect in CONSUME", option.name);
@@ -143,7 +159,7 @@ mod tests {
                 of_message: false,
             })
             .collect();
-        check_source(Span::new(90, 99), &uses)
+        check_source(Span::new(90, 99), &uses, Targets::None)
             .into_iter()
             .map(|d| {
                 let hint = d.hint.map_or(String::new(), |hint| format!(" | {hint}"));
@@ -223,8 +239,22 @@ mod tests {
                 "2 E_PARAM option \"Topic\" takes a text that is not empty",
                 "3 E_PARAM option \"BatchSize\" takes a whole number from 1, not 0",
                 "4 E_PARAM option \"AutoOffsetReset\" does not take 'никогда'",
-                "5 E_UNSUPPORTED option \"OffsetTable\" is not supported",
+                "5 E_PARAM option \"OffsetTable\" needs a database that the script writes to | Offsets are kept in the database that gets the rows, in the same transaction.",
             ]
         );
+    }
+
+    #[test]
+    fn keeps_offsets_only_where_one_database_gets_the_rows() {
+        let told = |targets| check_targets(Span::new(0, 1), targets).map(|told| told.message);
+        assert_eq!(told(Targets::One), None);
+        for (targets, part) in [
+            (Targets::None, "needs a database"),
+            (Targets::Several, "writes to several"),
+            (Targets::Varying, "the same for every message"),
+        ] {
+            let message = told(targets).expect("it is an error");
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

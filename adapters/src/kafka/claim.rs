@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use dajet_core::contract::Answer;
 use dajet_core::query::Statement;
-use dajet_core::{BoxFuture, Claim, Identity, Record, SystemError};
+use dajet_core::{Advances, BoxFuture, Claim, Identity, Record, SystemError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::attempts::Attempts;
 use super::consumer::{Member, commit_batch};
 use super::error;
-use super::line::{Line, Stretch};
+use super::line::{Line, Stretch, Taken};
 
 /// Longest wait for the answer to a commit.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -30,6 +30,8 @@ pub(super) struct OffsetClaim {
     attempts: Option<Attempts>,
     /// The records are to blame for the coming release.
     blamed: bool,
+    /// What the batch does to the offsets in a database.
+    advances: Option<Advances>,
     /// Taken before the batch is resolved: the last handle must not be ours when the consumer leaves.
     member: Option<Member>,
 }
@@ -39,17 +41,18 @@ impl OffsetClaim {
         line: &Arc<Line>,
         member: &Member,
         identity: &Identity,
-        number: u64,
-        stretches: Vec<Stretch>,
+        taken: &Taken,
         attempts: Option<Attempts>,
+        advances: Option<Advances>,
     ) -> Self {
         Self {
             line: line.clone(),
             identity: identity.clone(),
-            number,
-            stretches,
+            number: taken.number,
+            stretches: taken.stretches.clone(),
             attempts,
             blamed: false,
+            advances,
             member: Some(member.clone()),
         }
     }
@@ -126,6 +129,10 @@ impl Claim for OffsetClaim {
         _: &'a [Record],
     ) -> BoxFuture<'a, Result<Answer, SystemError>> {
         Box::pin(async { Err(SystemError::fault("a topic of kafka takes no statements")) })
+    }
+
+    fn advances(&self) -> Option<&Advances> {
+        self.advances.as_ref()
     }
 
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {

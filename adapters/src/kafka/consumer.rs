@@ -267,6 +267,21 @@ pub(super) fn beginnings(
     Ok(beginnings)
 }
 
+/// Commits where a database says that the group stands, for whoever looks at the brokers. Blocks.
+///
+/// # Errors
+/// What the brokers answer.
+pub(super) fn tell(
+    consumer: &StreamConsumer<Context>,
+    kept: &[(Place, Offset)],
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::with_capacity(kept.len());
+    for ((topic, partition), offset) in kept {
+        list.add_partition_offset(topic, *partition, *offset)?;
+    }
+    commit(consumer, &list)
+}
+
 /// Commits the offsets of a batch. Blocks.
 ///
 /// # Errors

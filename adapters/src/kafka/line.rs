@@ -20,6 +20,8 @@ pub(super) struct Stretch {
     pub(super) place: Place,
     /// Which time the partition was ours.
     pub(super) epoch: u64,
+    /// Where the partition stood when the batch was taken: messages may be missing before the first.
+    pub(super) began: i64,
     pub(super) first: i64,
     /// The offset behind the last message.
     pub(super) next: i64,
@@ -34,6 +36,8 @@ struct Partition {
     leaving: bool,
     /// The offset behind the last message that came.
     position: i64,
+    /// The offset behind the last message that was taken into a batch.
+    taken: i64,
     /// The end as the brokers told it when the library had nothing more to fetch.
     end: Option<i64>,
 }
@@ -154,6 +158,7 @@ impl Line {
                 epoch,
                 leaving: false,
                 position,
+                taken: position,
                 end: None,
             };
             state.partitions.insert(place, partition);
@@ -264,6 +269,11 @@ impl Line {
             return None;
         }
         let stretches = state.stretches(&letters);
+        for stretch in &stretches {
+            if let Some(partition) = state.partitions.get_mut(&stretch.place) {
+                partition.taken = stretch.next;
+            }
+        }
         let number = state.batches;
         state.batches += 1;
         state.open.insert(number, stretches.clone());
@@ -453,14 +463,18 @@ impl State {
                     stretch.next = letter.offset + 1;
                     stretch.count += 1;
                 }
-                None => stretches.push(Stretch {
-                    place: letter.place.clone(),
+                None => {
                     // Messages of partitions that are not ours were thrown away.
-                    epoch: self.partitions.get(&letter.place).map_or(0, |p| p.epoch),
-                    first: letter.offset,
-                    next: letter.offset + 1,
-                    count: 1,
-                }),
+                    let ours = self.partitions.get(&letter.place);
+                    stretches.push(Stretch {
+                        place: letter.place.clone(),
+                        epoch: ours.map_or(0, |partition| partition.epoch),
+                        began: ours.map_or(letter.offset, |partition| partition.taken),
+                        first: letter.offset,
+                        next: letter.offset + 1,
+                        count: 1,
+                    })
+                }
             }
         }
         stretches

@@ -20,6 +20,7 @@ mod letter;
 mod limits;
 mod line;
 mod message;
+mod offsets;
 mod poison;
 mod poller;
 mod properties;

@@ -13,10 +13,11 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout_at};
 
-use super::consumer::{Context, Duty, Member, beginnings, places};
+use super::consumer::{Context, Duty, Member, beginnings, places, tell};
 use super::error;
-use super::letter::Letter;
+use super::letter::{Letter, Place};
 use super::line::Line;
+use super::offsets::{self, Keeper};
 use super::source_settings::SourceSettings;
 use super::topics::{self, Asker};
 
@@ -28,11 +29,17 @@ const STALL: Duration = Duration::from_secs(1);
 const SEARCH: Duration = Duration::from_secs(10);
 
 /// Starts the task; it ends with its line.
-pub(super) fn start(member: Member, line: Arc<Line>, settings: Arc<SourceSettings>) {
+pub(super) fn start(
+    member: Member,
+    line: Arc<Line>,
+    settings: Arc<SourceSettings>,
+    keeper: Option<Keeper>,
+) {
     let poller = Poller {
         member,
         line,
         settings,
+        keeper,
         paused: false,
         topics: Vec::new(),
     };
@@ -43,6 +50,7 @@ struct Poller {
     member: Member,
     line: Arc<Line>,
     settings: Arc<SourceSettings>,
+    keeper: Option<Keeper>,
     paused: bool,
     /// Names of topics, shared by their messages.
     topics: Vec<ByteString>,
@@ -219,14 +227,7 @@ impl Poller {
     }
 
     async fn begin(&mut self, list: TopicPartitionList) -> Result<(), SystemError> {
-        let reset = self.settings.reset();
-        let wanted = places(&list);
-        let called = self
-            .member
-            .call(move |consumer| beginnings(consumer, wanted, reset));
-        let beginnings = called
-            .await?
-            .map_err(|error| error::failed("read the committed offsets", &error))?;
+        let beginnings = self.beginnings(places(&list)).await?;
         let mut begun = TopicPartitionList::with_capacity(beginnings.len());
         for ((topic, partition), offset) in &beginnings {
             begun
@@ -246,6 +247,40 @@ impl Poller {
         self.member.answer(Duty::Assign(begun)).await?;
         self.paused = false;
         Ok(())
+    }
+
+    /// Where to begin in each partition: where the table says, if offsets are kept in one; else where the group stands.
+    async fn beginnings(&self, wanted: Vec<Place>) -> Result<Vec<(Place, Offset)>, SystemError> {
+        let kept = match &self.keeper {
+            Some(keeper) if !wanted.is_empty() => keeper.kept().await?,
+            _ => Vec::new(),
+        };
+        let (mut begun, mut unknown) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for place in wanted {
+            match offsets::find(&kept, &place) {
+                Some(offset) => begun.push((place, Offset::Offset(offset))),
+                None => unknown.push(place),
+            }
+        }
+        if !begun.is_empty() {
+            let told = begun.clone();
+            let told = self.member.call(move |consumer| tell(consumer, &told));
+            if let Err(error) = told.await? {
+                tracing::debug!(%error, group = %self.settings.group, "the brokers do not know how far the table is");
+            }
+        }
+        let reset = self.settings.reset();
+        let called = self
+            .member
+            .call(move |consumer| beginnings(consumer, unknown, reset));
+        let mut found = called
+            .await?
+            .map_err(|error| error::failed("read the committed offsets", &error))?;
+        if let Some(keeper) = &self.keeper {
+            found = keeper.begin(found).await?;
+        }
+        begun.append(&mut found);
+        Ok(begun)
     }
 
     async fn give_up(&mut self, list: TopicPartitionList, lost: bool) -> Result<(), SystemError> {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dajet_core::contract::Databases;
 use dajet_core::{
     BoxFuture, BrokerSpec, Claim, Environment, Identity, Limit, Read, Source, SystemError, Value,
 };
@@ -18,6 +19,7 @@ use super::consumer::{Member, ends};
 use super::error;
 use super::letter::{self, Letter};
 use super::line::{Line, Taken};
+use super::offsets::Keeper;
 use super::poison::DeadLetters;
 use super::poller;
 use super::source_settings::SourceSettings;
@@ -39,6 +41,7 @@ const EMPTY_SHARE: Duration = Duration::from_secs(10);
 pub fn open_source(
     spec: &BrokerSpec,
     environment: &Environment,
+    databases: Databases<'_>,
 ) -> Result<Box<dyn Source>, SystemError> {
     let settings = SourceSettings::new(&spec.options, environment)?;
     if !settings.overruled.is_empty() {
@@ -55,6 +58,7 @@ pub fn open_source(
             .max_attempts
             .map(|max| Attempts::new(identity.clone(), max)),
         dead_letters: DeadLetters::new(&settings, environment),
+        keeper: Keeper::new(&settings, spec, databases)?,
         settings: Arc::new(settings),
         identity,
         reader: None,
@@ -67,6 +71,8 @@ struct KafkaSource {
     identity: Identity,
     attempts: Option<Attempts>,
     dead_letters: Option<DeadLetters>,
+    /// Where offsets are kept, if not by the brokers alone.
+    keeper: Option<Keeper>,
     reader: Option<Reader>,
 }
 
@@ -185,9 +191,11 @@ impl KafkaSource {
             &reader.line,
             reader.member(),
             &self.identity,
-            taken.number,
-            taken.stretches.clone(),
+            taken,
             self.attempts.clone(),
+            self.keeper
+                .as_ref()
+                .map(|keeper| keeper.advances(&taken.stretches)),
         )
     }
 
@@ -221,6 +229,9 @@ impl KafkaSource {
             return Ok(self.batch(reader, taken));
         };
         dead_letters.send(&letter, failures).await?;
+        if let Some(keeper) = &self.keeper {
+            keeper.pass(&taken.stretches).await?;
+        }
         Box::new(self.claim(reader, &taken)).commit().await?;
         Ok(Read::Empty { complete: false })
     }
@@ -281,7 +292,12 @@ impl KafkaSource {
             line: line.clone(),
             member: Some(member.clone()),
         };
-        poller::start(member.clone(), line, self.settings.clone());
+        poller::start(
+            member.clone(),
+            line,
+            self.settings.clone(),
+            self.keeper.clone(),
+        );
         self.find_topics(&member).await?;
         let topics = self.settings.topics.clone();
         let subscribed = member.call(move |consumer| {

@@ -24,13 +24,14 @@ options! {
         "MaxAttempts" => max_attempts: Option<u32>,
         /// Topic that takes the messages put aside. It must exist.
         "DeadLetterTopic" => dead_letter: Option<Arc<str>>,
+        /// Table for the offsets of the group, in the database that the script writes to; made if it is missing. Offsets are moved in the transaction of
+        /// their batch: every message leaves its rows exactly once.
+        "OffsetTable" => offset_table: Option<Arc<str>>,
     }
 }
 
 /// The property that must be given.
 pub(super) const GROUP: &str = "group.id";
-/// An option that is recognised and not built.
-pub(super) const OFFSET_TABLE: &str = "OffsetTable";
 
 /// What makes the commit ours alone.
 const FORCED: &[(&str, &str)] = &[
@@ -114,12 +115,6 @@ impl SourceSettings {
         environment: &Environment,
     ) -> Result<Self, SystemError> {
         let given = || options.iter().filter(|(_, value)| !value.is_null());
-        if given().any(|(name, _)| &**name == OFFSET_TABLE) {
-            return Err(SystemError::misconfigured(
-                "E_UNSUPPORTED",
-                "option \"OffsetTable\" is not supported",
-            ));
-        }
         let ours = given().filter_map(|(name, value)| Some((ours(name)?, value)));
         let parsed = SourceOptions::parse(ours)?;
         validate(&parsed)?;
@@ -269,10 +264,22 @@ fn topics(list: &str) -> Vec<Arc<str>> {
     topics
 }
 
+/// True for a name of a table, perhaps with its schema.
+pub(super) fn is_table(name: &str) -> bool {
+    name.split('.').count() <= 2 && name.split('.').all(|part| !part.trim().is_empty())
+}
+
 fn validate(options: &SourceOptions) -> Result<(), SystemError> {
     let wrong = |message: &str| Err(SystemError::misconfigured("E_PARAM", message));
     if topics(&options.topic).is_empty() {
         return wrong("option \"Topic\" takes a text that is not empty");
+    }
+    if options
+        .offset_table
+        .as_deref()
+        .is_some_and(|name| !is_table(name))
+    {
+        return wrong("option \"OffsetTable\" takes the name of a table");
     }
     if options.batch_size == 0 {
         return wrong("option \"BatchSize\" takes a whole number from 1, not 0");
@@ -389,8 +396,8 @@ mod tests {
             "option \"BatchSize\" takes a whole number from 1, not 0"
         );
         assert_eq!(
-            with("OffsetTable", Value::text("t")),
-            "option \"OffsetTable\" is not supported"
+            with("OffsetTable", Value::text("схема.")),
+            "option \"OffsetTable\" takes the name of a table"
         );
     }
 

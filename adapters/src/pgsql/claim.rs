@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use dajet_core::query::Statement;
-use dajet_core::{Answer, BoxFuture, Claim, Identity, Record, SystemError};
+use dajet_core::{Advance, Answer, BoxFuture, Claim, Identity, OffsetTable, Record, SystemError};
 
 use super::execution::{self, Surroundings};
+use super::offsets;
 use super::pool::Lease;
 
 /// A read that is not yet final, or writes at a target.
@@ -24,6 +25,15 @@ impl PgClaim {
             poisoned: false,
         }
     }
+
+    /// Poisons the claim until a statement has ended well: a future that is dropped poisons too.
+    fn enter(&mut self) -> Result<(), SystemError> {
+        if std::mem::replace(&mut self.poisoned, true) {
+            let message = "a statement follows a failed one in the same transaction";
+            return Err(SystemError::fault(message));
+        }
+        Ok(())
+    }
 }
 
 impl Claim for PgClaim {
@@ -37,13 +47,7 @@ impl Claim for PgClaim {
         parameters: &'a [Record],
     ) -> BoxFuture<'a, Result<Answer, SystemError>> {
         Box::pin(async move {
-            if self.poisoned {
-                return Err(SystemError::fault(
-                    "a statement follows a failed one in the same transaction",
-                ));
-            }
-            // until it has ended well: a future that is dropped poisons too
-            self.poisoned = true;
+            self.enter()?;
             let answer = execution::execute(
                 &mut self.lease.session,
                 Surroundings::Transaction,
@@ -53,6 +57,19 @@ impl Claim for PgClaim {
             .await?;
             self.poisoned = false;
             Ok(answer)
+        })
+    }
+
+    fn advance_offsets<'a>(
+        &'a mut self,
+        table: &'a OffsetTable,
+        advances: &'a [Advance],
+    ) -> BoxFuture<'a, Result<(), SystemError>> {
+        Box::pin(async move {
+            self.enter()?;
+            offsets::advance(&mut self.lease.session, table, advances).await?;
+            self.poisoned = false;
+            Ok(())
         })
     }
 

@@ -10,6 +10,7 @@ mod dialect;
 mod execution;
 mod failure;
 mod infobase;
+mod offsets;
 mod pace;
 mod pool;
 mod relations;
@@ -45,7 +46,7 @@ fn check(usage: Usage, span: Span, options: &[OptionUse]) -> Vec<Diagnostic> {
             Diagnostic::error("E_URI", span, "PostgreSQL takes no messages")
                 .hint("Write rows by INSERT within USE 'pgsql://…'."),
         ],
-        Usage::BrokerSource => vec![
+        Usage::BrokerSource(_) => vec![
             Diagnostic::error("E_URI", span, "PostgreSQL is no message broker")
                 .hint("Read a table by CONSUME … FROM within USE 'pgsql://…'."),
         ],

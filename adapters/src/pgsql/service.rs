@@ -6,8 +6,8 @@ use dajet_core::contract::SourceSpec;
 use dajet_core::query::Statement;
 use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject};
 use dajet_core::{
-    Address, Answer, BoxFuture, Claim, Environment, Identity, Record, Schema, Service, Source,
-    SystemError,
+    Address, Answer, BoxFuture, Claim, Environment, Identity, KeptOffset, OffsetTable, Record,
+    Schema, Service, Source, SystemError,
 };
 
 use super::address::Target;
@@ -15,6 +15,7 @@ use super::catalog::Catalog;
 use super::claim::PgClaim;
 use super::dialect;
 use super::execution::{self, Surroundings};
+use super::offsets;
 use super::pool::{Lease, Pool};
 use super::session::{Opening, Role};
 use super::source::PgSource;
@@ -172,6 +173,19 @@ impl Service for PgService {
 
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Claim>, SystemError>> {
         Box::pin(async move { Ok(self.begin_claim().await? as Box<dyn Claim>) })
+    }
+
+    fn keep_offsets<'a>(
+        &'a self,
+        table: &'a OffsetTable,
+        beginnings: &'a [KeptOffset],
+    ) -> BoxFuture<'a, Result<Vec<KeptOffset>, SystemError>> {
+        Box::pin(async move {
+            let mut lease = self.pool.take().await?;
+            let kept = offsets::keep(&mut lease.session, table, beginnings).await;
+            lease.give_back();
+            kept
+        })
     }
 
     fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dajet_core::contract::{Answer, BoxFuture, Claim};
 use dajet_core::query::{Body, Statement};
 use dajet_core::record::Record;
-use dajet_core::{Identity, SystemError};
+use dajet_core::{Advance, Identity, OffsetTable, SystemError};
 
 use super::run::Batch;
 use super::state::{ClaimId, Queued, State};
@@ -135,6 +135,21 @@ impl FileClaim {
         }
     }
 
+    async fn advance(
+        &mut self,
+        table: &OffsetTable,
+        advances: &[Advance],
+    ) -> Result<(), SystemError> {
+        if std::mem::replace(&mut self.stage, Stage::Poisoned) != Stage::Open {
+            return Err(poisoned());
+        }
+        let (table, advances, id) = (table.clone(), advances.to_vec(), self.hold.id);
+        self.run(move |state| state.advance_offsets(id, &table, &advances))
+            .await?;
+        self.stage = Stage::Open;
+        Ok(())
+    }
+
     async fn finish(mut self) -> Result<(), SystemError> {
         if self.stage == Stage::Poisoned {
             return Err(poisoned());
@@ -181,6 +196,14 @@ impl Claim for FileClaim {
         parameters: &'a [Record],
     ) -> BoxFuture<'a, Result<Answer, SystemError>> {
         Box::pin(self.perform(statement, parameters))
+    }
+
+    fn advance_offsets<'a>(
+        &'a mut self,
+        table: &'a OffsetTable,
+        advances: &'a [Advance],
+    ) -> BoxFuture<'a, Result<(), SystemError>> {
+        Box::pin(self.advance(table, advances))
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {

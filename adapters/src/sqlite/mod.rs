@@ -17,6 +17,7 @@ mod failure;
 mod functions;
 mod held;
 mod kind;
+mod offsets;
 mod queue;
 mod run;
 mod service;
@@ -59,6 +60,6 @@ fn check(usage: Usage, span: Span, options: &[OptionUse]) -> Vec<Diagnostic> {
             })
             .collect(),
         Usage::Sink => vec![takes_no_messages("messages cannot be produced to")],
-        Usage::BrokerSource => vec![takes_no_messages("messages cannot be consumed from")],
+        Usage::BrokerSource(_) => vec![takes_no_messages("messages cannot be consumed from")],
     }
 }

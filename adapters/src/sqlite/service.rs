@@ -8,7 +8,7 @@ use dajet_core::contract::{Answer, BoxFuture, Claim, Environment, Service, Sourc
 use dajet_core::query::Statement;
 use dajet_core::record::Record;
 use dajet_core::schema::{Schema, Table};
-use dajet_core::{Address, Identity, SystemError};
+use dajet_core::{Address, Identity, KeptOffset, OffsetTable, SystemError};
 use parking_lot::Mutex;
 
 use super::address::Location;
@@ -150,6 +150,19 @@ impl Service for FileService {
 
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Claim>, SystemError>> {
         Box::pin(self.open())
+    }
+
+    fn keep_offsets<'a>(
+        &'a self,
+        table: &'a OffsetTable,
+        beginnings: &'a [KeptOffset],
+    ) -> BoxFuture<'a, Result<Vec<KeptOffset>, SystemError>> {
+        Box::pin(async move {
+            let (table, beginnings) = (table.clone(), beginnings.to_vec());
+            let keep =
+                move |state: &mut super::state::State| state.keep_offsets(&table, &beginnings);
+            self.worker()?.run(self.time, keep).await
+        })
     }
 
     fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError> {

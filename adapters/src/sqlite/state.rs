@@ -264,6 +264,25 @@ impl State {
         format!("cannot {what} database \"{}\"", self.location.name())
     }
 
+    /// The connection of the open transaction of `claim`.
+    ///
+    /// # Errors
+    /// `Fault` if it has none.
+    pub fn owned(&mut self, claim: ClaimId) -> Result<Rc<Connection>, Trouble> {
+        if self.owner != Some(claim) {
+            return Err(SystemError::fault("the transaction of a claim has ended").into());
+        }
+        self.writer()
+    }
+
+    /// The connection that reads, for one who will write: a file that is missing is made.
+    ///
+    /// # Errors
+    /// See [`connection::open`].
+    pub fn creating(&mut self) -> Result<Rc<Connection>, Trouble> {
+        self.main_or(Absent::Created)
+    }
+
     /// Runs a statement in the open transaction of `claim`.
     ///
     /// # Errors
@@ -274,11 +293,8 @@ impl State {
         statement: &Statement,
         batch: &Batch,
     ) -> Result<Answer, Trouble> {
-        if self.owner != Some(claim) {
-            return Err(SystemError::fault("the transaction of a claim has ended").into());
-        }
+        let writer = self.owned(claim)?;
         let rendered = self.rendered(statement)?;
-        let writer = self.writer()?;
         run::run(&writer, &rendered, batch, &self.around.sequences)
             .map_err(|trouble| Trouble::Failed(trouble.into_error()))
     }
@@ -318,10 +334,7 @@ impl State {
     /// # Errors
     /// Nothing is written then.
     pub fn commit(&mut self, claim: ClaimId) -> Result<(), Trouble> {
-        if self.owner != Some(claim) {
-            return Err(SystemError::fault("the transaction of a claim has ended").into());
-        }
-        let writer = self.writer()?;
+        let writer = self.owned(claim)?;
         let result = self.commit_on(&writer);
         self.finish(claim);
         // The transaction is gone: to try again would commit nothing.

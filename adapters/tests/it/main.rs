@@ -2,5 +2,6 @@
 
 mod amqp;
 mod kafka;
+mod offsets;
 mod pgsql;
 mod sqlite;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::address::{Address, Identity};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::error::SystemError;
+use crate::offsets::{Advance, Advances, KeptOffset, OffsetTable};
 use crate::query::Statement;
 use crate::record::{OrderKeys, Record, Records, Shape};
 use crate::schema::{MappingLine, MetadataKey, MetadataObject, Schema};
@@ -82,6 +83,24 @@ pub trait Claim: Send {
         statement: &'a Arc<Statement>,
         parameters: &'a [Record],
     ) -> BoxFuture<'a, Result<Answer, SystemError>>;
+
+    /// Moves offsets of a source of messages in this transaction, each from where its batch began.
+    ///
+    /// # Errors
+    /// `Transient` if one stands elsewhere; other classes. The claim is poisoned then.
+    fn advance_offsets<'a>(
+        &'a mut self,
+        table: &'a OffsetTable,
+        _: &'a [Advance],
+    ) -> BoxFuture<'a, Result<(), SystemError>> {
+        let error = keeps_no_offsets(self.identity(), table);
+        Box::pin(async { Err(error) })
+    }
+
+    /// The offsets that have to be moved in the transaction of a database before this claim is committed: of a read only.
+    fn advances(&self) -> Option<&Advances> {
+        None
+    }
 
     /// Makes everything final.
     ///
@@ -196,6 +215,20 @@ pub trait Service: Send + Sync {
     /// `Transient` or `Misconfigured`.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Claim>, SystemError>>;
 
+    /// Reads the offsets that a table keeps for a group, after adding those of `beginnings` that it lacks. Makes the table if it is
+    /// missing. Outside any transaction.
+    ///
+    /// # Errors
+    /// Any class.
+    fn keep_offsets<'a>(
+        &'a self,
+        table: &'a OffsetTable,
+        _: &'a [KeptOffset],
+    ) -> BoxFuture<'a, Result<Vec<KeptOffset>, SystemError>> {
+        let error = keeps_no_offsets(self.identity(), table);
+        Box::pin(async { Err(error) })
+    }
+
     /// Makes a source of a bound `CONSUME`. Connects at the first read.
     ///
     /// # Errors
@@ -207,6 +240,14 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// `Misconfigured` if the database cannot express it.
     fn text(&self, statement: &Statement) -> Result<String, SystemError>;
+}
+
+fn keeps_no_offsets(place: &Identity, table: &OffsetTable) -> SystemError {
+    let message = format!(
+        "\"{place}\" cannot keep offsets in a table \"{}\"",
+        table.name
+    );
+    SystemError::misconfigured("E_OFFSET", message)
 }
 
 /// What a source is made of.
@@ -229,6 +270,8 @@ pub struct BrokerSpec {
     pub options: Vec<(Arc<str>, Value)>,
     /// Open claims at one time.
     pub permits: usize,
+    /// The database that the tail writes to, if there is one and its address has a value.
+    pub target: Option<Address>,
 }
 
 /// What a message sink is made of: a `PRODUCE` with its options evaluated.
@@ -263,8 +306,28 @@ pub enum Usage {
     /// `PRODUCE`
     Sink,
     /// `CONSUME 'uri'`
-    BrokerSource,
+    BrokerSource(Targets),
 }
+
+/// The databases that the tail of a source of messages writes to, as far as the text tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// None.
+    None,
+    /// One, at the same address for every message.
+    One,
+    /// Several.
+    Several,
+    /// One whose address the tail can change.
+    Varying,
+}
+
+/// Opens the database at an address: whoever asks for one of the same place shares it.
+pub type Databases<'a> = &'a dyn Fn(&Address) -> Result<Arc<dyn Service>, SystemError>;
+
+/// Opens a source of messages.
+pub type OpenBroker =
+    fn(&BrokerSpec, &Environment, Databases<'_>) -> Result<Box<dyn Source>, SystemError>;
 
 /// A kind of system: one folder of `adapters`, one line in its registry.
 #[derive(Clone, Copy)]
@@ -278,7 +341,7 @@ pub struct Connector {
     /// Opens a sink for one pipeline; connects at the first batch. `None` if the system takes no messages.
     pub sink: Option<fn(&MessageSpec, &Environment) -> Result<Box<dyn Sink>, SystemError>>,
     /// Opens a source of messages (`CONSUME 'uri'`) for one pipeline; connects at the first read. `None` if the system has none.
-    pub broker: Option<fn(&BrokerSpec, &Environment) -> Result<Box<dyn Source>, SystemError>>,
+    pub broker: Option<OpenBroker>,
     /// Checks the options of a statement without connecting: unknown names, wrong values, missing ones.
     pub check: fn(Usage, Span, &[OptionUse]) -> Vec<Diagnostic>,
 }

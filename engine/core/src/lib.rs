@@ -7,6 +7,7 @@ pub mod contract;
 pub mod decimal;
 pub mod diagnostic;
 pub mod error;
+pub mod offsets;
 pub mod options;
 pub mod query;
 pub mod record;
@@ -20,11 +21,12 @@ pub mod value;
 pub use address::{Address, Identity};
 pub use contract::{
     Answer, BoxFuture, BrokerSpec, Claim, Connector, Connectors, Environment, Limit, MessageSpec,
-    Read, Receipt, Service, Sink, Source, SourceSpec,
+    Read, Receipt, Service, Sink, Source, SourceSpec, Targets,
 };
 pub use decimal::{ArithmeticError, Decimal, DecimalParseError};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use error::{ErrorClass, SystemError};
+pub use offsets::{Advance, Advances, KeptOffset, OffsetTable};
 pub use record::{OrderKeys, Record, Records, Shape};
 pub use schema::{Column, DataType, PhysicalColumn, Schema, Table, TableKey};
 pub use secret::Secret;

@@ -8,6 +8,7 @@ mod database;
 mod evaluate;
 mod faults;
 mod inbox;
+mod offsets;
 mod reading;
 mod state;
 
@@ -102,7 +103,7 @@ impl World {
                 schemes: &["inbox"],
                 service: None,
                 sink: None,
-                broker: Some(|spec, _| inbox::open(spec)),
+                broker: Some(|spec, _, databases| inbox::open(spec, databases)),
                 check: |_, _, _| Vec::new(),
             },
         ])

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dajet_core::contract::OptionUse;
-use dajet_core::{BrokerSpec, Record, Shape, Span};
+use dajet_core::{BrokerSpec, Record, Shape, Span, Targets};
 
 use crate::machine::{Clock, ScriptError, Variables};
 use crate::names;
@@ -159,6 +159,20 @@ pub(crate) struct MessagePlan {
 pub(crate) struct BrokerPlan {
     pub address: Template,
     pub options: Vec<(Arc<str>, Expr)>,
+    /// The databases that the tail writes to.
+    pub targets: Targets,
+    /// The `USE` of the only one.
+    pub target: Option<Place>,
+}
+
+impl StatementPlan {
+    /// The databases that the tail of a source of messages writes to.
+    pub fn targets(&self) -> Targets {
+        match &self.detail {
+            Detail::Broker(broker) => broker.targets,
+            Detail::Names(_) | Detail::Message(_) => Targets::None,
+        }
+    }
 }
 
 /// What a start of a pipeline has to evaluate the address and options of its source with.

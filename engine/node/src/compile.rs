@@ -94,7 +94,7 @@ fn check_statement(statement: &StatementPlan, connectors: &Connectors) -> Vec<Di
     let (usage, able, role) = match statement.kind {
         StatementKind::Produce => (Usage::Sink, connector.sink.is_some(), "take messages"),
         StatementKind::Consume => (
-            Usage::BrokerSource,
+            Usage::BrokerSource(statement.targets()),
             connector.broker.is_some(),
             "give messages",
         ),

@@ -246,13 +246,17 @@ fn apply_file(settings: &mut Settings, path: &Path) -> Result<(), HostError> {
     Ok(())
 }
 
+/// How variables begin that are for the project's own tests and servers.
+const FOREIGN: [&str; 2] = ["DAJET_TEST_", "DAJET_SERVICES_"];
+
 fn apply_variables(
     settings: &mut Settings,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<String>, HostError> {
     let mut warnings = Vec::new();
     for (variable, value) in variables {
-        if !variable.starts_with("DAJET_") || variable.starts_with("DAJET_TEST_") {
+        let ours = variable.starts_with("DAJET_");
+        if !ours || FOREIGN.iter().any(|prefix| variable.starts_with(prefix)) {
             continue;
         }
         match SETTINGS.iter().find(|s| variable_of(s.name) == variable) {
@@ -416,6 +420,7 @@ mod tests {
         let variables = [
             ("DAJET_IDEL_DELAY", "1"),
             ("DAJET_TEST_PGSQL", "x"),
+            ("DAJET_SERVICES_DIR", "x"),
             ("HOME", "/"),
         ];
         let variables = variables.map(|(n, v)| (n.to_owned(), v.to_owned()));

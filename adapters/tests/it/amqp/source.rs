@@ -39,8 +39,12 @@ pub fn source_at(
         address: Address::new(address),
         options: all,
         permits,
+        target: None,
     };
-    open_source(&spec, &Environment::default()).expect("the options are valid")
+    open_source(&spec, &Environment::default(), &|_| {
+        panic!("no database is asked for")
+    })
+    .expect("the options are valid")
 }
 
 fn source(queue: &str, permits: usize, options: &[(&str, Value)]) -> Box<dyn Source> {

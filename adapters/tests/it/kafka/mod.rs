@@ -2,6 +2,7 @@
 
 pub mod broker;
 mod group;
+mod offsets;
 mod source;
 
 use std::sync::Arc;

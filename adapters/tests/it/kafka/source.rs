@@ -27,9 +27,13 @@ pub fn source_of(options: Vec<(Arc<str>, Value)>) -> Box<dyn Source> {
         address: Address::new("kafka"),
         options,
         permits: 2,
+        target: None,
     };
     let open = CONNECTOR.broker.expect("kafka gives messages");
-    open(&spec, &Environment::default()).expect("the options are valid")
+    open(&spec, &Environment::default(), &|_| {
+        panic!("no database is asked for")
+    })
+    .expect("the options are valid")
 }
 
 /// A source that begins at the first message.

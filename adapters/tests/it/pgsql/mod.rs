@@ -6,6 +6,7 @@ mod fixture;
 mod infobase;
 mod inserts;
 mod locks;
+mod offsets;
 mod onec;
 mod queries;
 mod queues;

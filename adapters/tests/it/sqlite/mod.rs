@@ -6,6 +6,7 @@
 
 mod addresses;
 mod fixture;
+mod offsets;
 mod queues;
 mod sharing;
 mod targets;

@@ -7,6 +7,7 @@ use crate::Value;
 use crate::address::{Address, Identity};
 use crate::contract::{Answer, BoxFuture, Claim, Limit, Read, Service, Source, SourceSpec};
 use crate::error::SystemError;
+use crate::offsets::{Advance, KeptOffset, OffsetTable};
 use crate::query::{Body, Statement};
 use crate::record::{Record, Shape};
 use crate::schema::Schema;
@@ -125,6 +126,22 @@ impl Service for Database {
             id,
             statement: spec.statement,
         }))
+    }
+
+    fn keep_offsets<'a>(
+        &'a self,
+        table: &'a OffsetTable,
+        beginnings: &'a [KeptOffset],
+    ) -> BoxFuture<'a, Result<Vec<KeptOffset>, SystemError>> {
+        Box::pin(async move {
+            let hide = self.world.fate(Operation::Execute).await?;
+            let kept = self.world.state().keep(&self.name, table, beginnings);
+            if hide {
+                Err(lost(Operation::Execute))
+            } else {
+                Ok(kept)
+            }
+        })
     }
 
     fn text(&self, _: &Statement) -> Result<String, SystemError> {
@@ -258,6 +275,31 @@ impl Claim for Transaction {
                 state.poison(self.id);
             }
             Ok(answer(statement, groups?))
+        })
+    }
+
+    fn advance_offsets<'a>(
+        &'a mut self,
+        table: &'a OffsetTable,
+        advances: &'a [Advance],
+    ) -> BoxFuture<'a, Result<(), SystemError>> {
+        Box::pin(async move {
+            self.busy = true;
+            let fate = self.world.fate(Operation::Execute).await;
+            self.busy = false;
+            let mut state = self.world.state();
+            let done = fate.and_then(|hide| {
+                state.advance(self.id, table, advances)?;
+                if hide {
+                    Err(lost(Operation::Execute))
+                } else {
+                    Ok(())
+                }
+            });
+            if done.is_err() {
+                state.poison(self.id);
+            }
+            done
         })
     }
 

@@ -1,7 +1,7 @@
 //! Sources of messages of a world. A message is a row of a table in the database [`DATABASE`]; its columns are its members.
 //!
 //! Options of `CONSUME`: `BatchSize`; `Acknowledge`, `'tags'` or `'offsets'`; `Claims`, the most that may be open, at most those that
-//! the pipeline has permits for.
+//! the pipeline has permits for; `OffsetTable`, where the target keeps offsets, so that a source begins where it says.
 //!
 //! Tags: what is delivered is hidden from others until its claim ends, and a claim that is dropped closes the channel, so that no
 //! other claim of the channel can be committed. Offsets: nothing is hidden; a new source begins behind the last commit, and a claim
@@ -12,8 +12,11 @@ use std::time::Duration;
 
 use crate::Value;
 use crate::address::Identity;
-use crate::contract::{Answer, BoxFuture, BrokerSpec, Claim, Limit, Read, Source};
+use crate::contract::{
+    Answer, BoxFuture, BrokerSpec, Claim, Databases, Limit, Read, Service, Source,
+};
 use crate::error::SystemError;
+use crate::offsets::{Advance, Advances, KeptOffset, OffsetTable};
 use crate::query::Statement;
 use crate::record::{OrderKeys, Record, Records, Shape};
 
@@ -30,7 +33,10 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(5);
 const POLLS_MAX: u32 = 12_000;
 
-pub(super) fn open(spec: &BrokerSpec) -> Result<Box<dyn Source>, SystemError> {
+pub(super) fn open(
+    spec: &BrokerSpec,
+    databases: Databases<'_>,
+) -> Result<Box<dyn Source>, SystemError> {
     let (world, name) = World::find(&spec.address)?;
     let number = |name: &str, default: usize| match option(spec, name) {
         None => Ok(default),
@@ -45,6 +51,17 @@ pub(super) fn open(spec: &BrokerSpec) -> Result<Box<dyn Source>, SystemError> {
     };
     let batch = number("BatchSize", 10)?;
     let claims = number("Claims", usize::MAX)?.min(spec.permits);
+    let keeper = match (option(spec, "OffsetTable"), &spec.target) {
+        (None, _) => None,
+        (Some(Value::Text(table)), Some(target)) => Some(Keeper {
+            service: databases(target)?,
+            table: Arc::new(OffsetTable {
+                name: table.to_string().into(),
+                group: "читатели".into(),
+            }),
+        }),
+        (Some(other), _) => return Err(wrong("OffsetTable", other)),
+    };
     let id = {
         let mut state = world.state();
         let id = state.number();
@@ -61,6 +78,8 @@ pub(super) fn open(spec: &BrokerSpec) -> Result<Box<dyn Source>, SystemError> {
         by_tags,
         batch,
         claims,
+        keeper,
+        begun: false,
         position: 0,
     }))
 }
@@ -75,6 +94,12 @@ fn wrong(name: &str, value: &Value) -> SystemError {
     SystemError::misconfigured("E_OPTION", message)
 }
 
+/// Where offsets are kept.
+struct Keeper {
+    service: Arc<dyn Service>,
+    table: Arc<OffsetTable>,
+}
+
 struct Inbox {
     world: World,
     name: String,
@@ -82,6 +107,9 @@ struct Inbox {
     by_tags: bool,
     batch: usize,
     claims: usize,
+    keeper: Option<Keeper>,
+    /// True once the keeper was asked where to begin.
+    begun: bool,
     /// The message that was read last.
     position: u64,
 }
@@ -111,6 +139,7 @@ impl Source for Inbox {
     ) -> BoxFuture<'a, Result<Read, SystemError>> {
         Box::pin(async move {
             let hide = self.world.fate(Operation::Read).await?;
+            self.begin().await?;
             let mut waited = limit.wait_for_locked;
             for _ in 0..POLLS_MAX {
                 let attempt = self.world.state().try_deliver(self, limit)?;
@@ -127,12 +156,14 @@ impl Source for Inbox {
                         return Ok(Read::Empty { complete });
                     }
                     Attempt::Taken(taken) => {
+                        let advances = self.advances(taken.last);
                         self.position = taken.last;
                         let claim = Box::new(Delivered {
                             world: self.world.clone(),
                             id: taken.claim,
                             identity: Identity::new(format!("inbox/{}", self.name)),
                             channel: self.by_tags.then_some(self.id),
+                            advances,
                             over: false,
                         });
                         if hide {
@@ -150,6 +181,45 @@ impl Source for Inbox {
                 "E_BROKER",
                 "waited too long for a hidden message",
             ))
+        })
+    }
+}
+
+impl Inbox {
+    /// Begins where the database says. What it has is not acknowledged, if the fault came in between: that is made good.
+    async fn begin(&mut self) -> Result<(), SystemError> {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| !self.begun) else {
+            return Ok(());
+        };
+        let beginning = KeptOffset {
+            topic: self.name.as_str().into(),
+            partition: 0,
+            next: 0,
+        };
+        let beginnings = [beginning];
+        let kept = keeper.service.keep_offsets(&keeper.table, &beginnings);
+        let kept = kept.await?;
+        let mine = kept.iter().find(|one| *one.topic == *self.name);
+        self.position = mine.map_or(0, |one| one.next as u64);
+        let name = (DATABASE.to_owned(), self.name.clone());
+        if let Some(stored) = self.world.state().tables.get_mut(&name) {
+            stored.rows.retain(|id, _| *id > self.position);
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    fn advances(&self, last: u64) -> Option<Advances> {
+        let keeper = self.keeper.as_ref()?;
+        Some(Advances {
+            service: Arc::clone(&keeper.service),
+            table: Arc::clone(&keeper.table),
+            list: vec![Advance {
+                topic: self.name.as_str().into(),
+                partition: 0,
+                began: self.position as i64,
+                next: last as i64,
+            }],
         })
     }
 }
@@ -241,6 +311,8 @@ struct Delivered {
     world: World,
     id: u64,
     identity: Identity,
+    /// The offset that the batch moves in a database.
+    advances: Option<Advances>,
     /// The channel that ends with a claim that is dropped.
     channel: Option<u64>,
     over: bool,
@@ -273,6 +345,10 @@ impl Claim for Delivered {
         _: &'a [Record],
     ) -> BoxFuture<'a, Result<Answer, SystemError>> {
         Box::pin(async { Err(not_supported("statement at a broker")) })
+    }
+
+    fn advances(&self) -> Option<&Advances> {
+        self.advances.as_ref()
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::Value;
 use crate::error::{ErrorClass, SystemError};
+use crate::offsets::Advance;
 use crate::query::{Body, Insert, Select, Statement};
 use crate::record::Record;
 use crate::schema::Table;
@@ -126,6 +127,9 @@ pub(super) struct StoredRow {
     pub(super) locked_by: Option<u64>,
 }
 
+/// Database, table, group, topic, partition.
+pub(super) type OffsetKey = (String, String, String, String, i32);
+
 /// A transaction.
 pub(super) struct OpenClaim {
     database: String,
@@ -134,6 +138,8 @@ pub(super) struct OpenClaim {
     pub(super) deleted: Vec<((String, String), u64)>,
     /// Rows that are inserted by the commit.
     inserted: Vec<((String, String), Record)>,
+    /// Offsets that are moved by the commit.
+    pub(super) advanced: Vec<(OffsetKey, Advance)>,
     pub(super) poisoned: bool,
     /// When the system notices that the session was closed.
     gone_at: Option<Duration>,
@@ -145,6 +151,8 @@ pub(super) struct State {
     pub(super) watcher: Option<Watcher>,
     pub(super) tables: BTreeMap<(String, String), Stored>,
     topics: BTreeMap<String, Vec<Record>>,
+    /// Offsets that databases keep.
+    pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) claims: BTreeMap<u64, OpenClaim>,
     next: u64,
 }
@@ -157,6 +165,7 @@ impl State {
             watcher: None,
             tables: BTreeMap::new(),
             topics: BTreeMap::new(),
+            offsets: BTreeMap::new(),
             claims: BTreeMap::new(),
             next: 0,
         }
@@ -422,7 +431,9 @@ impl State {
         let Some(open) = self.claims.remove(&claim) else {
             return false;
         };
-        if open.poisoned {
+        let stands =
+            |(key, advance): &(OffsetKey, Advance)| self.offsets.get(key) == Some(&advance.began);
+        if open.poisoned || !open.advanced.iter().all(stands) {
             self.claims.insert(claim, open);
             return false;
         }
@@ -433,6 +444,9 @@ impl State {
         }
         for ((database, table), row) in open.inserted {
             self.insert_committed(&database, &table, row);
+        }
+        for (key, advance) in open.advanced {
+            self.offsets.insert(key, advance.next);
         }
         self.note(Event::Committed { claim });
         true
@@ -469,6 +483,7 @@ impl OpenClaim {
             source,
             deleted: Vec::new(),
             inserted: Vec::new(),
+            advanced: Vec::new(),
             poisoned: false,
             gone_at: None,
         }

@@ -4,8 +4,10 @@
 use super::Lowering;
 use super::builder::Builder;
 use super::expressions::walk;
+use dajet_core::Targets;
+
 use crate::plan::{Detail, StatementId, StatementKind, StatementPlan, Variable};
-use crate::program::{Expr, ExprKind, Op, PathStep, Purpose, Template, TemplatePart, Type};
+use crate::program::{Expr, ExprKind, Op, PathStep, Place, Purpose, Template, TemplatePart, Type};
 
 /// What a source must know of its body.
 pub(super) struct Effects {
@@ -102,6 +104,46 @@ impl Lowering {
         };
         self.builders.push(builder);
         effects
+    }
+}
+
+impl Lowering {
+    /// Which databases the tail of a source of messages writes to: the body that is being lowered, and its loops. (Before it is closed.)
+    pub(super) fn find_targets(&mut self, source: StatementId) {
+        let tail = &self.statements[source.0 as usize + 1..];
+        let writes =
+            |statement: &&StatementPlan| statement.writes && !statement.kind.is_of_broker();
+        let mut places: Vec<Place> = Vec::new();
+        for place in tail.iter().filter(writes).filter_map(|plan| plan.place) {
+            let same = |known: &Place| {
+                let address = self.uses[*known].constant();
+                *known == place || address.is_some() && address == self.uses[place].constant()
+            };
+            if !places.iter().any(same) {
+                places.push(place);
+            }
+        }
+        let (targets, target) = match places[..] {
+            [] => (Targets::None, None),
+            [place] if self.stays(place) => (Targets::One, Some(place)),
+            [_] => (Targets::Varying, None),
+            _ => (Targets::Several, None),
+        };
+        if let Detail::Broker(broker) = &mut self.statements[source.0 as usize].detail {
+            (broker.targets, broker.target) = (targets, target);
+        }
+    }
+
+    /// True if every record finds the same address at a place of the body that is being lowered.
+    fn stays(&self, place: Place) -> bool {
+        let address = &self.uses[place];
+        let fixed = |part: &TemplatePart| !matches!(part, TemplatePart::Value { .. });
+        self.places.contains(&place)
+            || address.parts.iter().all(fixed)
+            || self.builders.last().is_some_and(|builder| {
+                builder.places.contains(&place)
+                    && is_invariant_address(&self.scopes.variables, builder, address)
+            })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use dajet_core::Targets;
+
 use super::{Flow, Lowering};
 use crate::ast::{self, Consume, OptionItem, Path, Statement};
 use crate::names;
@@ -71,6 +73,8 @@ impl Lowering {
             detail: Detail::Broker(BrokerPlan {
                 address,
                 options: list.options,
+                targets: Targets::None,
+                target: None,
             }),
         });
         let head = Head {
@@ -99,6 +103,7 @@ impl Lowering {
         self.builder().ops[fresh] = Op::Fresh(early);
         let (is_left, uses_clock) = (self.builder().is_left, self.builder().uses_clock);
         let effects = self.body_effects(head.source);
+        self.find_targets(head.source);
         self.close_program();
         let pipeline = PipelineId(self.pipelines.len() as u32);
         self.pipelines.push(PipelinePlan {

@@ -76,10 +76,18 @@ impl SourceStart<'_> {
             let value = memory.evaluate_out(value).map_err(|error| *error)?;
             Ok((Arc::clone(name), value))
         });
+        let options = evaluated.collect::<Result<_, ScriptError>>()?;
+        let target = broker.target.and_then(|place| {
+            let resolved = self.variables.addresses.get(place).cloned().flatten();
+            // An address without a value is told by the statement that stands there.
+            let here = |memory| resolve(memory, self.environment, &plan.uses[place]).ok();
+            resolved.or_else(|| here(&mut memory).map(Address::new))
+        });
         Ok(BrokerSpec {
-            options: evaluated.collect::<Result<_, ScriptError>>()?,
+            options,
             address: Address::new(address),
             permits: self.permits,
+            target,
         })
     }
 }

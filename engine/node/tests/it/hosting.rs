@@ -56,7 +56,7 @@ fn wait_for(address: &str, wanted: impl Fn(&[Json]) -> bool) -> Vec<Json> {
     clippy::disallowed_methods,
     reason = "no arbiter lives in this process"
 )]
-fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 

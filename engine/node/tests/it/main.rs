@@ -7,6 +7,7 @@ mod agreement;
 mod brokers;
 mod command_line;
 mod delivery;
+mod exactly_once;
 mod example_scripts;
 mod first_light;
 mod hosting;
