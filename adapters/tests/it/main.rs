@@ -3,5 +3,6 @@
 mod amqp;
 mod kafka;
 mod offsets;
+mod onec;
 mod pgsql;
 mod sqlite;

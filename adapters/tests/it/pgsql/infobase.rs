@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use dajet_adapters::testing::infobase::Infobase;
 
-use super::fixture::Database;
+use dajet_core::{Entity, ErrorClass, Service};
+use uuid::Uuid;
+
+use super::fixture::{Database, table};
 
 /// Columns of the database with their types as the mapping writes them: `_inforg134._fld135 numeric(19,0)`.
 async fn real_columns(database: &Database) -> BTreeSet<String> {
@@ -18,6 +21,107 @@ async fn real_columns(database: &Database) -> BTreeSet<String> {
             .replace("character(", "char(")
     };
     rows.iter().map(text).collect()
+}
+
+/// What the service says of everything it knows by metadata, in the form of a mapping file, sorted.
+async fn mapping(service: &dyn Service) -> Vec<String> {
+    let names = service.names().await.expect("names");
+    let lines = service.mapping(&names).await.expect("lines");
+    let mut lines: Vec<String> = lines
+        .into_iter()
+        .map(|line| {
+            let code = line.code.to_string();
+            [
+                line.name,
+                line.table,
+                line.columns,
+                line.server_types,
+                line.types,
+                code,
+            ]
+            .join("\t")
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn every_property_is_resolved_from_the_database_alone() {
+    for seed in [1, 2, 3] {
+        let infobase = Infobase::new(seed);
+        let database = Database::with(&infobase.sql()).await;
+        let text = infobase.mapping();
+        let mut expected: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+        expected.sort();
+        assert_eq!(mapping(&*database.service()).await, expected, "seed {seed}");
+        database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn dates_codes_and_values_are_those_of_the_infobase() {
+    let infobase = Infobase::new(4).with_year_offset(2000);
+    let database = Database::with(&infobase.sql()).await;
+    let service = database.service();
+    let prices = table(&service, "РегистрСведений.ЦеныНоменклатуры").await;
+    assert_eq!(
+        prices.column("Period").map(|column| column.year_offset),
+        Some(2000)
+    );
+    let value = "Перечисление.СтавкиНДС.НДС20";
+    let schema = service.describe(&[value.into()]).await.expect("answers");
+    let mapping = infobase.mapping();
+    let line = mapping
+        .lines()
+        .find(|line| line.starts_with(&format!("{value}\t")));
+    let bytes = line
+        .and_then(|line| line.split('\t').nth(4))
+        .expect("the mapping has it");
+    let bytes = u128::from_str_radix(bytes, 16)
+        .expect("hexadecimal digits")
+        .to_be_bytes();
+    let entity = Entity {
+        code: infobase.code("Перечисление.СтавкиНДС"),
+        uuid: Uuid::from_bytes_le(bytes),
+    };
+    assert_eq!(schema.values, [(value.into(), entity)]);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn broken_metadata_is_told_and_what_is_sound_is_used() {
+    let infobase = Infobase::new(5);
+    let database = Database::with(&infobase.sql()).await;
+    let broken = infobase.file_of("Справочник.Контрагенты");
+    let cut = "UPDATE {} SET binarydata = substr(binarydata, 1, 40) WHERE filename = '{}'";
+    let cut = |table: &str, file: &str| cut.replacen("{}", table, 1).replacen("{}", file, 1);
+    database
+        .client
+        .batch_execute(&cut("config", &broken))
+        .await
+        .expect("the file is cut");
+    let service = database.service();
+    let queue = table(&service, "РегистрСведений.ИсходящиеСообщения").await;
+    assert_eq!(queue.columns.len(), 6);
+    let schema = service
+        .describe(&["Справочник.Контрагенты".into()])
+        .await
+        .expect("answers");
+    assert!(schema.table("Справочник.Контрагенты").is_none());
+    database
+        .client
+        .batch_execute(&cut("params", "DBNames"))
+        .await
+        .expect("the file is cut");
+    let error = database
+        .service()
+        .describe(&["Справочник.Номенклатура".into()])
+        .await;
+    let error = error.expect_err("nothing can be known");
+    assert_eq!(error.class, ErrorClass::Misconfigured);
+    assert!(error.message.contains("DBNames"), "{}", error.message);
+    database.close().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+//! Every table, column and value of an infobase comes out of its metadata alone.
+
+use dajet_adapters::onec::Metadata;
+use dajet_adapters::testing::infobase::Infobase;
+
+use super::memory::{Memory, expected, read};
+
+#[tokio::test]
+async fn every_property_is_resolved_whatever_its_number() {
+    for seed in 1..=3 {
+        let infobase = Infobase::new(seed);
+        let store = &mut Memory::of(&infobase);
+        let read = read(store).await.expect("the metadata is sound");
+        let expected = expected(&infobase);
+        let missing: Vec<_> = expected
+            .iter()
+            .filter(|line| !read.contains(line))
+            .collect();
+        // Columns that may be there or not are derived too: the real ones decide, as the tests with a database show.
+        assert_eq!(missing, Vec::<&String>::new(), "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_read_as_a_whole() {
+    let infobase = Infobase::with_catalogs(5, 2_000);
+    let store = &mut Memory::of(&infobase);
+    let mut metadata = Metadata::open(store).await.expect("the metadata is sound");
+    let table = metadata
+        .table(store, "Справочник.Дополнительный01234")
+        .await;
+    let table = table
+        .expect("the metadata is sound")
+        .expect("the catalog is there");
+    assert_eq!(table.code, infobase.code("Справочник.Дополнительный01234"));
+    assert!(store.whole < 20, "{} files were read", store.whole);
+}
+
+#[tokio::test]
+async fn names_are_found_in_either_language_and_in_any_letters() {
+    let infobase = Infobase::new(4);
+    let store = &mut Memory::of(&infobase);
+    let mut metadata = Metadata::open(store).await.expect("the metadata is sound");
+    assert_eq!(metadata.mode(), 80_320);
+    let names = [
+        (
+            "Catalog.Номенклатура.Changes",
+            "Справочник.Номенклатура.Изменения",
+        ),
+        (
+            "справочник.НОМЕНКЛАТУРА.штрихкоды",
+            "Справочник.Номенклатура.Штрихкоды",
+        ),
+        (
+            "InformationRegister.ЦеныНоменклатуры.SliceLast",
+            "РегистрСведений.ЦеныНоменклатуры.СрезПоследних",
+        ),
+        (
+            "Справочник.ПрисоединенныеФайлы",
+            "Справочник.ПрисоединённыеФайлы",
+        ),
+        (
+            "ChartOfCharacteristicTypes.ДополнительныеСвойства",
+            "ПланВидовХарактеристик.ДополнительныеСвойства",
+        ),
+        ("Publication.ПланОбменаРИБ", "ПланОбмена.ПланОбменаРИБ"),
+        (
+            "Справочник.Номенклатура.Настройки",
+            "Справочник.Номенклатура.Настройки",
+        ),
+    ];
+    for (asked, name) in names {
+        let table = metadata
+            .table(store, asked)
+            .await
+            .expect("the metadata is sound");
+        assert_eq!(
+            table.map(|table| table.name).as_deref(),
+            Some(name),
+            "{asked}"
+        );
+    }
+    for unknown in [
+        "Справочник.Номенклатуры",
+        "Документ",
+        "Справочник.Номенклатура.Остатки",
+        "Отчёт.Продажи",
+    ] {
+        let table = metadata
+            .table(store, unknown)
+            .await
+            .expect("the metadata is sound");
+        assert!(table.is_none(), "{unknown}");
+    }
+    let near = metadata.nearest("Справочник.Номенклатуры");
+    assert_eq!(near.as_deref(), Some("Справочник.Номенклатура"));
+}
