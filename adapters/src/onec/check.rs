@@ -135,7 +135,12 @@ fn column(
             role: part.role,
             ..physical.clone()
         });
+    let stores_code = property
+        .parts
+        .iter()
+        .any(|part| part.role == ColumnRole::TypeCode);
     Column {
+        reference_code: if stores_code { 0 } else { property.code },
         aliases: property
             .aliases
             .iter()

@@ -78,6 +78,8 @@ pub struct Column {
     pub aliases: Vec<Arc<str>>,
     /// Years that are added to every date stored in it: subtracted in reading, added in writing.
     pub year_offset: i16,
+    /// The type code of the references of a union that stores none beside them; 0 if it stores one or holds no references.
+    pub reference_code: i32,
 }
 
 impl Column {
@@ -89,6 +91,7 @@ impl Column {
             parts,
             aliases: Vec::new(),
             year_offset: 0,
+            reference_code: 0,
         }
     }
 

@@ -6,7 +6,7 @@ use dajet_core::query::{Binary, Expr, Function, Part, Unary};
 use dajet_core::schema::ColumnRole;
 use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Value};
 
-use super::{Place, Take, Writer, base_type, data_type_of, literal, sql_type, unsupported};
+use super::{Place, Take, Writer, base_type, data_type_of, literal, sql_type, unsupported, years};
 
 type Written = Result<(), SystemError>;
 
@@ -21,7 +21,7 @@ impl Writer {
         match expr {
             Expr::Column { alias, column } => {
                 let part = value_part(column)?;
-                self.column(alias, part);
+                self.column(alias, column, part);
             }
             Expr::InQuery {
                 operand,
@@ -100,14 +100,9 @@ impl Writer {
             Binary::Equal | Binary::NotEqual => {
                 self.equality(operator == Binary::NotEqual, left, right)
             }
-            Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => self
-                .infix(
-                    left,
-                    sign,
-                    right,
-                    place_of(right).as_ref(),
-                    place_of(left).as_ref(),
-                ),
+            Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => {
+                self.comparison(left, sign, right)
+            }
             Binary::Like | Binary::NotLike => {
                 let text = Place::of_type("text");
                 self.infix(left, sign, right, Some(&text), Some(&text))
@@ -150,15 +145,56 @@ impl Writer {
             }
             _ => {
                 let sign = if negated { " <> " } else { " = " };
-                self.infix(
-                    left,
-                    sign,
-                    right,
-                    place_of(right).as_ref(),
-                    place_of(left).as_ref(),
-                )
+                self.comparison(left, sign, right)
             }
         }
+    }
+
+    /// Two values side by side. Where dates are stored with an offset the parameter gets it, so that an index serves.
+    fn comparison(&mut self, left: &Expr, sign: &str, right: &Expr) -> Written {
+        let offset = |expr: &Expr| match expr {
+            Expr::Column { column, .. } => column.single().map_or(0, |part| years(column, part)),
+            _ => 0,
+        };
+        match (left, right) {
+            (Expr::Column { .. }, Expr::Parameter { .. }) if offset(left) != 0 => {
+                self.push("(");
+                self.stored_side(left)?;
+                self.push(sign);
+                self.later(right, offset(left))?;
+            }
+            (Expr::Parameter { .. }, Expr::Column { .. }) if offset(right) != 0 => {
+                self.push("(");
+                self.later(left, offset(right))?;
+                self.push(sign);
+                self.stored_side(right)?;
+            }
+            _ => {
+                let (to_left, to_right) = (place_of(right), place_of(left));
+                return self.infix(left, sign, right, to_left.as_ref(), to_right.as_ref());
+            }
+        }
+        self.push(")");
+        Ok(())
+    }
+
+    fn stored_side(&mut self, expr: &Expr) -> Written {
+        if let Expr::Column { alias, column } = expr {
+            self.stored(alias, value_part(column)?);
+        }
+        Ok(())
+    }
+
+    /// A date, so many years later.
+    pub(super) fn later(&mut self, expr: &Expr, years: i16) -> Written {
+        let place = Place::of_type(sql_type(DataType::DateTime));
+        self.push("(CAST(");
+        self.expression(expr, Some(&place))?;
+        self.push(&format!(
+            " AS {}) + INTERVAL '{years} years')",
+            place.type_name
+        ));
+        Ok(())
     }
 
     /// All the parts of the column equal those of the other side.
@@ -174,7 +210,7 @@ impl Writer {
             if number > 0 {
                 self.push(" AND ");
             }
-            self.column(alias, part);
+            self.column(alias, column, part);
             self.push(" = ");
             match other {
                 Expr::Parameter {
@@ -189,7 +225,7 @@ impl Writer {
                     column: other,
                 } => match other.parts.iter().find(|p| p.role == part.role) {
                     Some(part) if other.parts.len() == column.parts.len() => {
-                        self.column(alias, part)
+                        self.column(alias, other, part)
                     }
                     _ => return Err(differing(column, other)),
                 },
@@ -210,7 +246,7 @@ impl Writer {
         self.push("(");
         match operand {
             Expr::Column { alias, column } => match column.parts.first() {
-                Some(part) => self.column(alias, part),
+                Some(part) => self.stored(alias, part),
                 None => return Err(no_parts(column)),
             },
             operand => {
@@ -292,7 +328,7 @@ impl Writer {
             },
             Function::UuidOf => match argument(arguments)? {
                 Expr::Column { alias, column } => match reference_part(column) {
-                    Some(part) => self.column(alias, part),
+                    Some(part) => self.stored(alias, part),
                     None => {
                         let message = format!("UUIDOF: column \"{}\" is no reference", column.name);
                         return Err(SystemError::misconfigured("E_TYPE", message));
@@ -357,7 +393,7 @@ impl Writer {
                     let message = format!("CAST: column \"{}\" never holds this type", column.name);
                     SystemError::misconfigured("E_TYPE", message)
                 })?;
-                self.column(alias, part);
+                self.column(alias, column, part);
                 return Ok(());
             }
             if data_type == DataType::Integer && column.data_type == DataType::Binary {

@@ -7,7 +7,7 @@ use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 use super::expression::{constant, reference_part};
 use super::{
     Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name,
-    unsupported,
+    unsupported, years,
 };
 
 pub(super) fn insert(insert: &Insert) -> Result<Rendered, SystemError> {
@@ -66,7 +66,7 @@ fn of_query(insert: &Insert) -> Result<Rendered, SystemError> {
             Expr::Column { alias, column } if column.parts.len() > 1 => {
                 for (number, part) in column.parts.iter().enumerate() {
                     writer.push(separator(&mut first));
-                    writer.column(alias, part);
+                    writer.column(alias, column, part);
                     writer.push(&format!(" AS c{index}_{number}"));
                 }
             }
@@ -119,7 +119,17 @@ impl Writer {
                     part,
                     outputs,
                 };
-                writer.target(&target, expr)
+                match years(column, part) {
+                    0 => writer.target(&target, expr),
+                    years => {
+                        let value = writer.apart(|writer| writer.target(&target, expr))?;
+                        let type_name = base_type(&part.type_name);
+                        writer.push(&format!(
+                            "(CAST({value} AS {type_name}) + INTERVAL '{years} years')"
+                        ));
+                        Ok(())
+                    }
+                }
             })
         })
     }

@@ -238,10 +238,22 @@ impl Writer {
         result.map(|()| written)
     }
 
-    /// A column of a table.
-    fn column(&mut self, alias: &str, part: &PhysicalColumn) {
+    /// A column of a table as it is stored.
+    fn stored(&mut self, alias: &str, part: &PhysicalColumn) {
         let alias = self.alias.map_or_else(|| identifier(alias), Into::into);
         self.push(&format!("{alias}.{}", identifier(&part.name)));
+    }
+
+    /// A part of a column of a table.
+    fn column(&mut self, alias: &str, column: &Column, part: &PhysicalColumn) {
+        match years(column, part) {
+            0 => self.stored(alias, part),
+            years => {
+                self.push("(");
+                self.stored(alias, part);
+                self.push(&format!(" - INTERVAL '{years} years')"));
+            }
+        }
     }
 
     /// A parameter.
@@ -275,6 +287,14 @@ impl Writer {
             true => self.push(&value),
             false => self.push(&format!("CAST({value} AS {type_name})")),
         }
+    }
+}
+
+/// The years that are added to what is stored in this part of a column.
+fn years(column: &Column, part: &PhysicalColumn) -> i16 {
+    match (part.role, column.data_type) {
+        (ColumnRole::DateTime, _) | (ColumnRole::Value, DataType::DateTime) => column.year_offset,
+        _ => 0,
     }
 }
 

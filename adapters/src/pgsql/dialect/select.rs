@@ -244,7 +244,7 @@ impl Writer {
                     Ok(())
                 }
                 Expr::Column { alias, column } => writer.list(&column.parts, |writer, part| {
-                    writer.column(alias, part);
+                    writer.stored(alias, part);
                     writer.push(direction);
                     Ok(())
                 }),
@@ -275,7 +275,7 @@ impl Writer {
                     let first = items.len();
                     for part in &column.parts {
                         let sql = self.apart(|writer| {
-                            writer.column(alias, part);
+                            writer.column(alias, column, part);
                             Ok(())
                         })?;
                         items.push(Item {
@@ -332,7 +332,10 @@ pub(super) fn composite(column: &Column, first: usize) -> Result<Reading, System
             .iter()
             .enumerate()
             .map(|(index, part)| (part.role, first + index));
-        return Ok(Reading::Union(parts.collect()));
+        return Ok(Reading::Union {
+            parts: parts.collect(),
+            code: column.reference_code,
+        });
     }
     match (find(ColumnRole::TypeCode), find(ColumnRole::Reference)) {
         (Some(code), Some(reference)) => Ok(Reading::Entity {

@@ -122,7 +122,7 @@ impl Writer {
                 let bytes =
                     part.role == ColumnRole::Reference || base_type(&part.type_name) == "bytea";
                 let source = self.apart(|writer| {
-                    writer.column(alias, part);
+                    writer.stored(alias, part);
                     Ok(())
                 })?;
                 match (bytes, base_type(&part.type_name).as_str()) {

@@ -79,7 +79,12 @@ pub(in crate::pgsql) enum Reading {
         reference: usize,
     },
     /// A tagged value.
-    Union(Vec<(ColumnRole, usize)>),
+    Union {
+        /// The columns by their roles.
+        parts: Vec<(ColumnRole, usize)>,
+        /// The type code of references, where no column holds it.
+        code: i32,
+    },
 }
 
 impl Reading {
@@ -116,7 +121,7 @@ impl Reading {
                     _ => Ok(Value::Null),
                 }
             }
-            Self::Union(parts) => union(parts, row, wires, buffer),
+            Self::Union { parts, code } => union((parts, *code), row, wires, buffer),
         }
     }
 }
@@ -128,7 +133,7 @@ fn raw<'a>(row: &'a Row, index: usize) -> Result<Option<&'a [u8]>, String> {
 }
 
 fn union(
-    parts: &[(ColumnRole, usize)],
+    (parts, only_code): (&[(ColumnRole, usize)], i32),
     row: &Row,
     wires: &[Wire],
     buffer: &mut Buffer,
@@ -152,8 +157,8 @@ fn union(
         tag::DATE_TIME => ColumnRole::DateTime,
         tag::TEXT => ColumnRole::Text,
         tag::REFERENCE => {
-            let code =
-                column(ColumnRole::TypeCode)?.map_or(Ok(0), |(_, bytes)| type_code(bytes))?;
+            let code = column(ColumnRole::TypeCode)?
+                .map_or(Ok(only_code), |(_, bytes)| type_code(bytes))?;
             return column(ColumnRole::Reference)?
                 .map_or(Ok(Value::Null), |(_, bytes)| entity(code, bytes));
         }

@@ -6,6 +6,7 @@ mod fixture;
 mod infobase;
 mod inserts;
 mod locks;
+mod metadata;
 mod offsets;
 mod onec;
 mod queries;

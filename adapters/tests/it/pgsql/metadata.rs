@@ -1,0 +1,400 @@
+//! The catalog of an infobase: names are found by its own metadata.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dajet_adapters::testing::infobase::Infobase;
+use dajet_core::query::{Binary, Body, Expr, Select, Statement};
+use dajet_core::schema::{ColumnRole, Defaults, MetadataKey};
+use dajet_core::{DataType, ErrorClass, Record, Schema, Service, Value};
+use uuid::Uuid;
+
+use super::fixture::*;
+
+async fn describe(service: &Arc<dyn Service>, names: &[&str]) -> Schema {
+    let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+    service.describe(&names).await.expect("the catalog answers")
+}
+
+async fn lines(service: &Arc<dyn Service>) -> BTreeSet<String> {
+    let names = service.names().await.expect("the catalog answers");
+    let lines = service.mapping(&names).await.expect("the catalog answers");
+    lines
+        .into_iter()
+        .map(|line| {
+            let code = line.code.to_string();
+            let fields = [
+                line.name,
+                line.table,
+                line.columns,
+                line.server_types,
+                line.types,
+                code,
+            ];
+            fields.join("\t")
+        })
+        .collect()
+}
+
+fn expected(infobase: &Infobase) -> BTreeSet<String> {
+    infobase
+        .mapping()
+        .lines()
+        .skip(1)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_name_is_found_whatever_the_numbers_are() {
+    for seed in 1..=3 {
+        let infobase = Infobase::new(seed).with_year_offset(if seed == 3 { 2000 } else { 0 });
+        let database = Database::with(&infobase.sql()).await;
+        let (found, expected) = (lines(&database.service()).await, expected(&infobase));
+        let missing: Vec<_> = expected.difference(&found).collect();
+        let strange: Vec<_> = found.difference(&expected).collect();
+        assert!(
+            missing.is_empty() && strange.is_empty(),
+            "seed {seed}: {missing:#?} {strange:#?}"
+        );
+        database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn tables_and_values_are_known_in_either_language() {
+    let infobase = Infobase::new(5);
+    let database = Database::with(&infobase.sql()).await;
+    let service = database.service();
+    let names = [
+        "CATALOG.номенклатура",
+        "Справочник.Номенклатура.Changes",
+        "Перечисление.СтавкиНДС.ндс20",
+        "Справочник.Номенклатура.Изменение",
+        "Справочник.Номенклатуры",
+        "config",
+    ];
+    let schema = describe(&service, &names).await;
+    let goods = schema.table("CATALOG.номенклатура").expect("a catalog");
+    let code = infobase.code("Справочник.Номенклатура");
+    assert_eq!(&*goods.name, "Справочник.Номенклатура");
+    assert_eq!(goods.defaults, Defaults::EmptyValue);
+    let reference = goods.column("Ref").expect("an alias");
+    assert_eq!(reference.data_type, DataType::Entity(code));
+    assert!(goods.column("ПРЕДОПРЕДЕЛЕННЫЙ").is_some(), "е stands for ё");
+    let mark = goods.column("Метка").expect("a union");
+    assert_eq!(mark.data_type, DataType::Union);
+    assert_eq!(
+        mark.reference_code,
+        infobase.code("Перечисление.СостоянияЗаказов")
+    );
+    let changes = schema
+        .table("Справочник.Номенклатура.Changes")
+        .expect("changes");
+    let node = changes.column("УзелОбмена").expect("a node");
+    let roles: Vec<ColumnRole> = node.parts.iter().map(|part| part.role).collect();
+    assert_eq!(roles, [ColumnRole::TypeCode, ColumnRole::Reference]);
+    let (name, value) = &schema.values[0];
+    assert_eq!(&**name, "Перечисление.СтавкиНДС.ндс20");
+    assert_eq!(value.code, infobase.code("Перечисление.СтавкиНДС"));
+    let rates = table(&service, "Перечисление.СтавкиНДС").await;
+    let order = Select {
+        filter: Some(Expr::Binary(
+            Binary::Equal,
+            Box::new(column(&rates, "Ссылка")),
+            Box::new(parameter(0)),
+        )),
+        ..select(&rates, &["Порядок"])
+    };
+    let statement = Statement::new(1, Body::Select(order));
+    let parameters = [vec![Value::Entity(*value)]];
+    let answer = service
+        .execute(&statement, &parameters)
+        .await
+        .expect("rows");
+    assert_eq!(one(answer), [vec![Value::Decimal(2.into())]]);
+    assert!(schema.table("config").is_some(), "a plain table");
+    let suggestions: Vec<&str> = schema.suggestions.iter().map(|name| &**name).collect();
+    assert_eq!(
+        suggestions,
+        [
+            "Справочник.Номенклатура.Изменения",
+            "Справочник.Номенклатура"
+        ]
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn objects_are_found_by_code_and_by_name() {
+    let infobase = Infobase::new(6);
+    let database = Database::with(&infobase.sql()).await;
+    let service = database.service();
+    let code = infobase.code("Справочник.Номенклатура");
+    let object = service
+        .metadata(&MetadataKey::Code(code))
+        .await
+        .expect("the catalog answers");
+    assert_eq!(
+        object.map(|object| object.full_name.to_string()).as_deref(),
+        Some("Справочник.Номенклатура")
+    );
+    let part = MetadataKey::Name("Справочник.Номенклатура.Штрихкоды".into());
+    let part = service
+        .metadata(&part)
+        .await
+        .expect("the catalog answers")
+        .expect("a section");
+    assert_eq!(part.owner.as_deref(), Some("Справочник.Номенклатура"));
+    database.close().await;
+}
+
+/// Reads the date of a register's only row, and finds the row by it.
+async fn date_both_ways(years: u32) -> (Value, usize) {
+    let infobase = Infobase::new(7).with_year_offset(years);
+    let database = Database::with(&infobase.sql()).await;
+    let service = database.service();
+    let table = table(&service, "РегистрСведений.ВходящиеСообщения").await;
+    let clear = infobase.physical("DELETE FROM [РегистрСведений.ВходящиеСообщения]");
+    database
+        .client
+        .batch_execute(&clear)
+        .await
+        .expect("rows are deleted");
+    let columns: Vec<&str> = table.columns.iter().map(|column| &*column.name).collect();
+    let (empty, date) = ("0001-01-01T00:00:00", "2024-02-29T12:00:00");
+    for text in [empty, date] {
+        let row: Record = table
+            .columns
+            .iter()
+            .map(|column| match column.data_type {
+                DataType::DateTime => Value::DateTime(text.parse().expect("a date")),
+                DataType::Text => Value::text("т"),
+                _ => Value::Integer(if text == empty { 1 } else { 2 }),
+            })
+            .collect();
+        let statement = insert(&table, &columns);
+        service
+            .execute(&statement, &[row])
+            .await
+            .expect("the row is written");
+    }
+    let stored = infobase.physical(
+        "SELECT (max(extract(year FROM [РегистрСведений.ВходящиеСообщения.ОтметкаВремени])))::bigint \
+         FROM [РегистрСведений.ВходящиеСообщения]",
+    );
+    assert_eq!(database.number(&stored).await, 2024 + i64::from(years));
+    let later = Select {
+        filter: Some(Expr::Binary(
+            Binary::GreaterOrEqual,
+            Box::new(column(&table, "ОтметкаВремени")),
+            Box::new(parameter(0)),
+        )),
+        ..select(&table, &["ОтметкаВремени"])
+    };
+    let statement = Statement::new(1, Body::Select(later));
+    let parameters = [vec![Value::DateTime(date.parse().expect("a date"))]];
+    let found = one(service
+        .execute(&statement, &parameters)
+        .await
+        .expect("rows"));
+    let queue = drain(&table, &["ОтметкаВремени"], &["НомерСообщения"], 10);
+    let mut source = source(&service, queue);
+    let (records, _, claim) = batch(&mut source, SKIPPING).await;
+    claim.release().await.expect("the rows are given back");
+    assert_eq!(
+        records.rows[0],
+        [Value::DateTime(empty.parse().expect("a date"))]
+    );
+    assert_eq!(records.rows[1], found[0]);
+    drop(source);
+    database.close().await;
+    (found[0][0].clone(), found.len())
+}
+
+#[tokio::test]
+async fn dates_are_the_same_with_and_without_an_offset() {
+    let without = date_both_ways(0).await;
+    let with = date_both_ways(2000).await;
+    assert_eq!(without, with);
+    assert_eq!(
+        with,
+        (
+            Value::DateTime("2024-02-29T12:00:00".parse().expect("a date")),
+            1
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_update_of_the_configuration_is_waited_for() {
+    let (before, after) = (Infobase::new(11), Infobase::new(12));
+    let database = Database::with(&before.sql()).await;
+    let service = database.service();
+    let name = "РегистрСведений.ИсходящиеСообщения";
+    let old = table(&service, name).await;
+    database
+        .client
+        .batch_execute(&before.leave_sql())
+        .await
+        .expect("the tables leave");
+    let statement = Statement::new(0, Body::Select(select(&old, &["НомерСообщения"])));
+    let error = service
+        .execute(&statement, &[vec![]])
+        .await
+        .expect_err("the table is away");
+    assert!(error.unknown_name);
+    service.forget();
+    let error = service
+        .describe(&[name.into()])
+        .await
+        .expect_err("the table is away");
+    assert_eq!(error.class, ErrorClass::Transient, "{error}");
+    assert!(error.message.contains(&format!("\"{name}\"")), "{error}");
+    let back = before.return_sql(&after);
+    database
+        .client
+        .batch_execute(&back)
+        .await
+        .expect("the tables come back");
+    let new = table(&service, name).await;
+    assert_ne!(new.physical, old.physical);
+    assert_eq!(lines(&service).await, expected(&after));
+    // a name that was known once and is gone
+    let root = after.configuration_file();
+    let sql = format!(
+        "DELETE FROM config WHERE filename = '{}'",
+        after.file_of(name)
+    );
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("the file is deleted");
+    let sql = format!(
+        "UPDATE config SET modified = now() WHERE filename = 'root' OR filename = '{root}'"
+    );
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("the version changes");
+    let error = service
+        .describe(&[name.into()])
+        .await
+        .expect_err("the name is gone");
+    assert_eq!(error.class, ErrorClass::Transient, "{error}");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_metadata_is_told() {
+    let infobase = Infobase::new(21);
+    let database = Database::with(&infobase.sql()).await;
+    let name: Arc<str> = "Справочник.Номенклатура".into();
+    let fails = async |sql: String, expected: &str| {
+        database
+            .client
+            .batch_execute(&format!("BEGIN; {sql}; COMMIT"))
+            .await
+            .expect("it is broken");
+        let service = database.service();
+        let error = service
+            .describe(std::slice::from_ref(&name))
+            .await
+            .expect_err("it is broken");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.class, ErrorClass::Misconfigured);
+        let plain = service
+            .describe(&["params".into()])
+            .await
+            .expect("plain tables are there");
+        assert!(plain.table("params").is_some());
+        let repair = infobase.metadata_sql();
+        database
+            .client
+            .batch_execute(&repair)
+            .await
+            .expect("it is repaired");
+        assert!(
+            describe(&service, &["Справочник.Номенклатура"])
+                .await
+                .is_complete()
+        );
+    };
+    fails(
+        "DELETE FROM params WHERE filename = 'DBNames'".into(),
+        "\"DBNames\" is missing",
+    )
+    .await;
+    fails(
+        "UPDATE params SET binarydata = '\\xff' WHERE filename = 'DBNames'".into(),
+        "\"DBNames\": its compressed",
+    )
+    .await;
+    fails(
+        "DELETE FROM config WHERE filename = 'root'".into(),
+        "\"root\" is missing",
+    )
+    .await;
+    let root = infobase.configuration_file();
+    fails(
+        format!("UPDATE config SET binarydata = '\\xefbbbf7b' WHERE filename = '{root}'"),
+        &root,
+    )
+    .await;
+    // an object that cannot be read is absent, the others are there
+    let file = infobase.file_of("Справочник.Номенклатура");
+    let sql = format!(
+        "UPDATE config SET binarydata = substring(binarydata FROM 1 FOR 40) WHERE filename = '{file}'"
+    );
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("it is broken");
+    let schema = describe(&database.service(), &[&name, "Справочник.Контрагенты"]).await;
+    assert!(schema.table(&name).is_none() && schema.table("Справочник.Контрагенты").is_some());
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named() {
+    let infobase = Infobase::new(23);
+    let database = Database::with(&infobase.sql()).await;
+    let user = format!("dajet_{}", Uuid::new_v4().simple());
+    let sql = format!(
+        "CREATE ROLE {user} LOGIN PASSWORD 'тайна'; GRANT USAGE ON SCHEMA public TO {user}"
+    );
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("the role is made");
+    let (_, place) = database
+        .address
+        .rsplit_once('@')
+        .expect("an address with a user");
+    let address = format!("pgsql://{user}:%D1%82%D0%B0%D0%B9%D0%BD%D0%B0@{place}");
+    let service =
+        open(&address, &dajet_core::Environment::default()).expect("the address is right");
+    let error = service
+        .describe(&["Справочник.Номенклатура".into()])
+        .await
+        .expect_err("no rights");
+    assert!(
+        error
+            .hint
+            .as_deref()
+            .is_some_and(|hint| hint.contains("SELECT on config")),
+        "{error:?}"
+    );
+    drop(service);
+    let sql = format!("DROP OWNED BY {user}; DROP ROLE {user}");
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("the role is dropped");
+    database.close().await;
+}
