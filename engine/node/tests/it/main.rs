@@ -11,6 +11,7 @@ mod exactly_once;
 mod example_scripts;
 mod first_light;
 mod hosting;
+mod infobase;
 mod look_ups;
 mod mistakes;
 mod node;

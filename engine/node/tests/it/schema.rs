@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use dajet_adapters::testing::infobase::Infobase;
+
 use super::node::dajet;
+use super::servers::Database;
 use super::sqlite;
 
 const TABLES: &str = "CREATE TABLE Заказы (номер INTEGER PRIMARY KEY, клиент TEXT NOT NULL, сумма DECIMAL(10,2), когда DATETIME);
@@ -100,4 +103,78 @@ fn what_is_not_there_is_named() {
     );
     check(&["kafka"], 2, &["is no database"]);
     check(&["sqlite://база.db", "--format", "xml"], 2, &["xml"]);
+    let closed = "pgsql://dajet:тайна@127.0.0.1:1/база";
+    check(
+        &[closed],
+        1,
+        &["cannot read the schema of \"pgsql://dajet:***@127.0.0.1:1/база\""],
+    );
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn an_infobase_tells_its_mapping_and_can_be_used_by_it() {
+    let infobase = Infobase::new(11);
+    let database = Database::create("schema", &infobase.sql());
+    let folder = tempfile::tempdir().unwrap();
+    let address = database.address();
+    let told = dajet(folder.path(), &["schema", &address, "--format", "tsv"]);
+    told.expect(0, &[]);
+    assert_eq!(sorted(&told.out), sorted(&infobase.mapping()));
+    fs::write(folder.path().join("карта.tsv"), &told.out).unwrap();
+    let mapped = format!("{address}?map=карта.tsv");
+    let shown = |address: &str, name: &str, format: &str| {
+        let run = dajet(
+            folder.path(),
+            &["schema", address, name, "--format", format],
+        );
+        run.expect(0, &[]);
+        run.out
+    };
+    let json = |address: &str, name: &str| -> serde_json::Value {
+        serde_json::from_str(&shown(address, name, "json")).unwrap()
+    };
+    let name = "Справочник.Номенклатура.Изменения";
+    let (own, by_file) = (json(&address, name), json(&mapped, name));
+    assert_eq!(own["table"], by_file["table"]);
+    assert_eq!(own["key"], by_file["key"]);
+    assert_eq!(own["properties"].as_array().unwrap().len(), 3);
+    for (own, by_file) in own["properties"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(by_file["properties"].as_array().unwrap())
+    {
+        assert_eq!(
+            (&own["name"], &own["columns"]),
+            (&by_file["name"], &by_file["columns"])
+        );
+    }
+    let text = shown(&address, "catalog.НОМЕНКЛАТУРА", "text");
+    assert!(
+        text.contains(" Справочник.Контрагенты "),
+        "the type of a reference: {text}"
+    );
+    assert!(
+        text.ends_with("Справочник.Номенклатура.Изменения\n"),
+        "{text}"
+    );
+    let values = shown(&address, "Перечисление.СтавкиНДС", "tsv");
+    assert_eq!(values.matches("\t=value ").count(), 4, "{values}");
+    let run = dajet(
+        folder.path(),
+        &["schema", &address, "Справочник.Номенклатуры"],
+    );
+    run.expect(
+        2,
+        &[
+            "unknown table \"Справочник.Номенклатуры\"",
+            "Did you mean \"Справочник.Номенклатура\"?",
+        ],
+    );
 }
