@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use dajet_core::{Address, Limit, Read, Record, Service, Source, SourceSpec, SystemError};
-use dajet_lang::{SourceStart, bind};
+use dajet_core::{
+    Address, Limit, Read, Record, Service, Severity, Source, SourceSpec, SystemError,
+};
+use dajet_lang::{Knowledge, SourceParameters, SourceStart, bind};
 
 use crate::batch::{Claimed, ReadBatch};
 use crate::claims;
@@ -78,6 +80,8 @@ struct Opened {
     service: Option<Arc<dyn Service>>,
     source: Box<dyn Source>,
     parameters: Record,
+    /// What the database has told of names in TOP and WHERE.
+    knowledge: Knowledge,
     strict: bool,
     feeds_back: bool,
 }
@@ -142,6 +146,7 @@ impl Work {
             service: None,
             source,
             parameters: Record::new(),
+            knowledge: Knowledge::default(),
             strict: false,
             feeds_back: false,
         })
@@ -154,8 +159,8 @@ impl Work {
         let span = script.spec.plan.statement(plan.source).span;
         let system = |error: SystemError| Failed::retried(PipelineError::system(error, span));
         let service = claims::open(generation, address, span)?;
-        let tables = &script.spec.plan.statement(plan.source).tables;
-        let schema = script.describe(&service, tables).await.map_err(system)?;
+        let names = script.spec.plan.statement(plan.source).names();
+        let schema = script.describe(&service, &names).await.map_err(system)?;
         let bound = bind(&script.spec.plan, plan.source, &schema).map_err(|diagnostics| {
             service.forget();
             let fatal = !script.was_bound(plan.source);
@@ -181,24 +186,44 @@ impl Work {
             service: Some(service),
             source,
             parameters: Record::new(),
+            knowledge: Knowledge::default(),
             strict: plan.strict,
             feeds_back: plan.feeds_back,
         };
-        self.evaluate(&mut opened)?;
+        self.evaluate(&mut opened).await?;
         Ok(opened)
     }
 
     /// Evaluates the parameters over the variables as the latest commit left them.
-    fn evaluate(&self, opened: &mut Opened) -> Result<(), Failed> {
+    async fn evaluate(&self, opened: &mut Opened) -> Result<(), Failed> {
         let generation = &self.generation;
+        let script = &generation.script;
         let variables = generation.progress.variables();
-        let values = generation
-            .script
-            .spec
-            .plan
-            .source_parameters(generation.pipeline, &variables);
-        opened.parameters = values.map_err(|error| Failed::retried(error.into()))?;
-        Ok(())
+        loop {
+            let (plan, knowledge) = (&script.spec.plan, &mut opened.knowledge);
+            let parameters = plan.source_parameters(generation.pipeline, &variables, knowledge);
+            let question = match parameters.map_err(|error| Failed::retried(error.into()))? {
+                SourceParameters::Values(values) => {
+                    opened.parameters = values;
+                    return Ok(());
+                }
+                SourceParameters::Ask(question) => question,
+            };
+            let known = script.look_up(&question).await?;
+            if let Some(found) = plan.judge(&question, &known) {
+                if found.severity == Severity::Error {
+                    return Err(Failed {
+                        fatal: !script.has_known(&question),
+                        error: PipelineError::Bind {
+                            diagnostics: vec![found],
+                        },
+                    });
+                }
+                script.warn(&found);
+            }
+            script.knew(&question);
+            opened.knowledge.learn(question, known);
+        }
     }
 
     async fn read_on(&mut self, opened: &mut Opened) -> Result<(), Failed> {
@@ -215,7 +240,7 @@ impl Work {
                 permit = generation.permits.take() => permit,
             };
             if opened.feeds_back {
-                self.evaluate(opened)?;
+                self.evaluate(opened).await?;
             }
             let bytes = generation.script.spec.settings.batch_bytes;
             let limit = Limit {

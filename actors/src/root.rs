@@ -84,6 +84,7 @@ impl Root {
                     self.script.bound(statement);
                     step
                 }
+                Answered::Known { resume, .. } => self.machine.resume(resume)?,
             };
         }
     }
@@ -105,6 +106,11 @@ impl Root {
                     resume: Resume::Schema(schema),
                     statement,
                 });
+            }
+            Step::Ask(question) => {
+                let known = script.look_up(&question).await?;
+                let resume = Resume::Known(known);
+                return Ok(Answered::Known { resume, question });
             }
             Step::Call {
                 address,

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use dajet_core::contract;
+use dajet_core::schema::Known;
 use dajet_core::span::position;
 use dajet_core::{Diagnostic, Schema, Service, Span, SystemError, Value};
-use dajet_lang::machine::{Clock, MachineSpec, Resume};
+use dajet_lang::machine::{Clock, MachineSpec, Question, Resume};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
 use futures::FutureExt;
 use jiff::tz::TimeZone;
@@ -181,6 +183,13 @@ pub(crate) enum Answered {
         /// What is bound.
         statement: StatementId,
     },
+    /// Resume with what is known of a name; the name is right if that succeeds.
+    Known {
+        /// What is known.
+        resume: Resume,
+        /// What was asked.
+        question: Question,
+    },
 }
 
 /// What all parts of a running script share.
@@ -188,6 +197,8 @@ pub(crate) struct Script {
     pub(crate) spec: ScriptSpec,
     pub(crate) seeds: Seeds,
     bound: Mutex<BTreeSet<StatementId>>,
+    /// Places of names of the metadata that databases knew.
+    known: Mutex<BTreeSet<u32>>,
     /// Warnings that the author has got, by their code and place.
     warned: Mutex<BTreeSet<(&'static str, u32)>>,
     #[cfg(feature = "testing")]
@@ -200,6 +211,7 @@ impl Script {
             seeds: Seeds::new(spec.settings.seed),
             spec,
             bound: Mutex::default(),
+            known: Mutex::default(),
             warned: Mutex::default(),
             #[cfg(feature = "testing")]
             defect: None,
@@ -229,6 +241,30 @@ impl Script {
             Ok(_) | Err(_) => service.forget(),
         }
         service.describe(tables).await
+    }
+
+    /// Asks a database what it knows of a name. What the catalog remembers is thrown away once if that is nothing, for names
+    /// that the script writes.
+    pub(crate) async fn look_up(&self, question: &Question) -> Result<Known, PipelineError> {
+        let failed = |error| PipelineError::system(error, question.span);
+        let service = self.spec.services.open(&question.address).map_err(failed)?;
+        match contract::look_up(&*service, &question.key).await {
+            Ok(known) if !known.is_nothing() || !question.is_written() => return Ok(known),
+            Err(error) if !error.unknown_name => return Err(failed(error)),
+            Ok(_) | Err(_) => service.forget(),
+        }
+        let known = contract::look_up(&*service, &question.key).await;
+        known.map_err(failed)
+    }
+
+    /// Notes that a name was known; true if it is the first time.
+    pub(crate) fn knew(&self, question: &Question) -> bool {
+        self.known.lock().insert(question.span.start)
+    }
+
+    /// True if the name in this place was known before in this process.
+    pub(crate) fn has_known(&self, question: &Question) -> bool {
+        self.known.lock().contains(&question.span.start)
     }
 
     /// The name of a source's session at its server: host and script.

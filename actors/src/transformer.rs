@@ -5,8 +5,8 @@ mod joined;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use dajet_core::{Answer, Record, Value};
-use dajet_lang::machine::{Clock, Machine, MachineSpec, Resume, Step};
+use dajet_core::{Address, Answer, Record, Schema, Span, Value};
+use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume, Step};
 
 use crate::batch::{
     Opening, Outputs, Part, ReadBatch, Ticket, ToProducer, Transformed, TransformedBatch, Written,
@@ -233,6 +233,7 @@ impl Work {
                     Answered::Bound { resume, statement } => {
                         self.resume_bound(resume, statement)?
                     }
+                    Answered::Known { resume, question } => self.resume_known(resume, &question)?,
                 },
             };
         }
@@ -257,6 +258,21 @@ impl Work {
         }
     }
 
+    /// Tells the machine what is known of a name; one that was never known is the author's mistake.
+    fn resume_known(&mut self, resume: Resume, question: &Question) -> Result<Step, Interrupt> {
+        let script = &self.generation.script;
+        match self.machine.resume(resume) {
+            Ok(step) => {
+                script.knew(question);
+                Ok(step)
+            }
+            Err(error) if error.code == "E_BIND" && !script.has_known(question) => {
+                Err(Interrupt::FailedForGood(error.into()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Does what the machine asks for at a row of the batch.
     async fn answer(
         &self,
@@ -265,8 +281,7 @@ impl Work {
         row: u32,
     ) -> Result<Answered, Interrupt> {
         let generation = &*self.generation;
-        let script = &generation.script;
-        let plan = &script.spec.plan;
+        let (script, plan) = (&generation.script, &generation.script.spec.plan);
         match step {
             Step::Bind {
                 address,
@@ -274,13 +289,15 @@ impl Work {
                 tables,
             } => {
                 let span = plan.statement(statement).span;
-                let service = claims::open(generation, &address, span)?;
-                let schema = script.describe(&service, &tables).await;
-                let schema = schema.map_err(|error| PipelineError::system(error, span))?;
+                let schema = self.schema(&address, &tables, span).await?;
                 Ok(Answered::Bound {
                     resume: Resume::Schema(schema),
                     statement,
                 })
+            }
+            Step::Ask(question) => {
+                let resume = Resume::Known(script.look_up(&question).await?);
+                Ok(Answered::Known { resume, question })
             }
             Step::Call {
                 address,
@@ -332,6 +349,17 @@ impl Work {
                 Err(PipelineError::fault("a step was answered twice").into())
             }
         }
+    }
+
+    async fn schema(
+        &self,
+        address: &Address,
+        names: &[Arc<str>],
+        span: Span,
+    ) -> Result<Schema, PipelineError> {
+        let service = claims::open(&self.generation, address, span)?;
+        let schema = self.generation.script.describe(&service, names).await;
+        schema.map_err(|error| PipelineError::system(error, span))
     }
 
     /// A statement for one record.

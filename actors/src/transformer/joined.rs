@@ -270,6 +270,7 @@ impl Work {
         match self.answer(ticket, step, row).await? {
             Answered::Resume(resume) => Ok(self.machine.resume(resume)),
             Answered::Bound { resume, statement } => self.resume_bound(resume, statement).map(Ok),
+            Answered::Known { resume, question } => self.resume_known(resume, &question).map(Ok),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::error::SystemError;
 use crate::offsets::{Advance, Advances, KeptOffset, OffsetTable};
 use crate::query::Statement;
 use crate::record::{OrderKeys, Record, Records, Shape};
-use crate::schema::{MappingLine, MetadataKey, MetadataObject, Schema};
+use crate::schema::{Known, MappingLine, MetadataKey, MetadataObject, Schema};
 use crate::span::Span;
 use crate::value::Value;
 
@@ -248,6 +248,22 @@ fn keeps_no_offsets(place: &Identity, table: &OffsetTable) -> SystemError {
         table.name
     );
     SystemError::misconfigured("E_OFFSET", message)
+}
+
+/// Asks a database for all that it knows of a name or a type code.
+///
+/// # Errors
+/// Those of [`Service::describe`] and [`Service::metadata`].
+pub async fn look_up(service: &dyn Service, key: &MetadataKey) -> Result<Known, SystemError> {
+    let mut known = Known::default();
+    if let MetadataKey::Name(name) = key {
+        let schema = service.describe(std::slice::from_ref(name)).await?;
+        known.value = schema.value(name);
+        known.table = schema.table(name).cloned();
+        known.suggestions = schema.suggestions;
+    }
+    known.object = service.metadata(key).await?;
+    Ok(known)
 }
 
 /// What a source is made of.

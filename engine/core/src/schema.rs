@@ -212,7 +212,33 @@ pub struct MappingLine {
     pub code: i32,
 }
 
+/// What a database knows of a name or a type code: the answer to [`crate::contract::look_up`].
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The value that the name stands for.
+    pub value: Option<Entity>,
+    /// The object of metadata.
+    pub object: Option<Arc<MetadataObject>>,
+    /// The table of this name.
+    pub table: Option<Arc<Table>>,
+    /// Names that are near to an unknown one.
+    pub suggestions: Vec<Arc<str>>,
+}
+
+impl Known {
+    /// True if nothing is known.
+    pub fn is_nothing(&self) -> bool {
+        self.value.is_none() && self.object.is_none() && self.table.is_none()
+    }
+}
+
 impl Schema {
+    /// Returns the value that exactly this name stands for.
+    pub fn value(&self, name: &str) -> Option<Entity> {
+        let named = self.values.iter().find(|(known, _)| &**known == name);
+        named.map(|(_, value)| *value)
+    }
+
     /// True if every name that was asked for is a table or stands for a value.
     pub fn is_complete(&self) -> bool {
         let is_value = |name: &Arc<str>| self.values.iter().any(|(value, _)| value == name);

@@ -4,6 +4,7 @@ mod columns;
 mod compare;
 mod insert;
 mod select;
+mod typing;
 
 use std::sync::Arc;
 
@@ -151,18 +152,18 @@ impl<'a> Binder<'a> {
         if let Some(table) = self.schema.table(&name.text) {
             return Some(Arc::clone(table));
         }
-        let suggestions = || {
-            self.schema
-                .suggestions
-                .iter()
-                .map(|suggestion| &**suggestion)
-        };
-        let near = nearest(&name.text, suggestions()).or_else(|| suggestions().next());
+        let near = self.near(&name.text);
+        let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
         let message = format!("unknown table \"{}\"", name.text);
         let error = Diagnostic::error("E_BIND", name.span, message);
-        self.errors
-            .push(error.maybe_hint(near.map(|near| format!("Did you mean \"{near}\"?"))));
+        self.errors.push(error.maybe_hint(hint));
         None
+    }
+
+    /// The name of the catalog that was probably meant.
+    fn near(&self, name: &str) -> Option<&str> {
+        let suggestions = || self.schema.suggestions.iter().map(|near| &**near);
+        nearest(name, suggestions()).or_else(|| suggestions().next())
     }
 
     fn drain(&mut self, drain: &names::Drain) -> Option<query::Drain> {
@@ -211,15 +212,22 @@ impl<'a> Binder<'a> {
             value @ (Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Decimal(_)) => {
                 query::Expr::Literal(value)
             }
-            value => {
-                let index = self.plan.parameters.len() + self.constants.len();
-                self.constants.push(value);
-                query::Expr::Parameter {
-                    index,
-                    data_type: Some(data_type),
-                    part,
-                }
-            }
+            value => self.sent_part(value, data_type, part),
+        }
+    }
+
+    /// A constant that is sent as a parameter whatever it is.
+    fn sent(&mut self, value: Value, data_type: DataType) -> query::Expr {
+        self.sent_part(value, data_type, Part::Whole)
+    }
+
+    fn sent_part(&mut self, value: Value, data_type: DataType, part: Part) -> query::Expr {
+        let index = self.plan.parameters.len() + self.constants.len();
+        self.constants.push(value);
+        query::Expr::Parameter {
+            index,
+            data_type: Some(data_type),
+            part,
         }
     }
 

@@ -130,8 +130,6 @@ const NOT_BUILT: &[&str] = &[
     "LAG",
     "LAST_VALUE",
     "LEAD",
-    "METADATA",
-    "NAMEOF",
     "OBJECT",
     "ROW_NUMBER",
 ];

@@ -18,12 +18,13 @@ use dajet_core::{Diagnostic, Severity};
 
 pub use bind::{Bound, bind};
 pub use machine::{
-    Clock, Ended, Machine, MachineSpec, Resume, Run, ScriptError, SinkId, SinkSpec, Step, Variables,
+    Clock, Ended, Knowledge, Machine, MachineSpec, Question, Resume, Run, ScriptError, SinkId,
+    SinkSpec, Step, Variables,
 };
 pub use parser::parse;
 pub use plan::{
-    PipelineId, PipelinePlan, Plan, ProgramId, RootVariable, SourceStart, StatementId,
-    StatementKind, StatementPlan,
+    NamePlan, PipelineId, PipelinePlan, Plan, ProgramId, RootVariable, SourceParameters,
+    SourceStart, StatementId, StatementKind, StatementPlan,
 };
 
 /// Parses, checks and lowers a script. The plan is `None` if there is at least one error; syntax and static errors are

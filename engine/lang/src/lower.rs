@@ -7,6 +7,7 @@ mod database;
 mod expressions;
 mod joining;
 mod modify;
+mod naming;
 mod queries;
 mod sources;
 mod statements;
@@ -16,10 +17,12 @@ use std::sync::Arc;
 use dajet_core::{Diagnostic, Severity, Span, Value};
 
 use self::builder::Builder;
-use crate::ast::{Block, Initializer, Name, Path, Script, Statement, StatementKind, TypeName};
+use crate::ast::{
+    Block, Initializer, Name, Path, Script, Statement, StatementKind, TypeKind, TypeName,
+};
 use crate::check::{FoundVariable, Scopes};
 use crate::machine::convert::default_of;
-use crate::plan::{PipelinePlan, Plan, ProgramId, RootVariable, StatementPlan};
+use crate::plan::{NamePlan, PipelinePlan, Plan, ProgramId, RootVariable, StatementPlan};
 use crate::program::{Expr, ExprKind, Op, Place, Program, Purpose, Slot, Target, Template, Type};
 
 /// Makes the plan; none if there is at least one error.
@@ -44,6 +47,7 @@ pub(crate) fn lower(text: &str, script: &Script) -> (Option<Plan>, Vec<Diagnosti
         variables: lowering.scopes.variables,
         root_variables: lowering.root_variables,
         environment_names: lowering.environment_names,
+        names: lowering.names,
         sites: lowering.sites,
         iterators: lowering.iterators,
     };
@@ -74,6 +78,9 @@ struct Lowering {
     places: Vec<Place>,
     root_variables: Vec<RootVariable>,
     environment_names: Vec<Arc<str>>,
+    names: Vec<NamePlan>,
+    /// Names of the statement in the making that may stand for values.
+    values: Vec<Arc<str>>,
     sites: usize,
     iterators: usize,
     has_use: bool,
@@ -92,6 +99,8 @@ impl Lowering {
             places: Vec::new(),
             root_variables: Vec::new(),
             environment_names: Vec::new(),
+            names: Vec::new(),
+            values: Vec::new(),
             sites: 0,
             iterators: 0,
             has_use,
@@ -285,15 +294,6 @@ impl Lowering {
         of: Option<&Name>,
         value: Option<&Initializer>,
     ) {
-        if Type::of(&type_name.kind).is_none() {
-            let message = "variables of a metadata type are not supported yet";
-            self.hinted(
-                "E_UNSUPPORTED",
-                type_name.span,
-                message,
-                "Declare it as entity.",
-            );
-        }
         if let Some(of) = of {
             let message = "OF is not supported yet: there is no DEFINE";
             self.hinted(
@@ -330,7 +330,10 @@ impl Lowering {
         match value {
             Some(value) => self.assign_initializer(found, variable.span, value),
             None => {
-                let kind = ExprKind::Constant(default_of(declared));
+                let kind = match &type_name.kind {
+                    TypeKind::Named(name) => self.empty_reference(name, type_name.span),
+                    _ => ExprKind::Constant(default_of(declared)),
+                };
                 let value = Expr {
                     kind,
                     span: variable.span,

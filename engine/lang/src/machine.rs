@@ -4,6 +4,7 @@
 pub(crate) mod convert;
 pub(crate) mod failure;
 pub(crate) mod heap;
+pub(crate) mod knowledge;
 mod loops;
 pub(crate) mod memory;
 pub(crate) mod operate;
@@ -19,11 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::query::Statement;
+use dajet_core::schema::Known;
 use dajet_core::{
     Address, Answer, Diagnostic, ErrorClass, MessageSpec, Record, Schema, Shape, Span, Value,
 };
 use jiff::civil::DateTime;
 
+pub use self::knowledge::{Knowledge, Question};
 pub use self::parking::Parked;
 use self::run::State;
 pub use self::variables::Variables;
@@ -42,9 +45,11 @@ pub enum Step {
         address: Address,
         /// The statement that is bound, for its place in messages.
         statement: StatementId,
-        /// Logical names of the tables.
+        /// Logical names of the tables, and names that may stand for values.
         tables: Vec<Arc<str>>,
     },
+    /// What a database knows of a name or a type code: [`Resume::Known`].
+    Ask(Question),
     /// The answer of a bound statement: [`Resume::Answer`].
     Call {
         /// The database.
@@ -147,6 +152,8 @@ pub enum Resume {
     Record(Record, Clock),
     /// Answers [`Step::Bind`].
     Schema(Schema),
+    /// Answers [`Step::Ask`].
+    Known(Known),
     /// Answers [`Step::Call`].
     Answer(Answer),
     /// Answers [`Step::Run`].

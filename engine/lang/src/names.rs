@@ -112,6 +112,8 @@ pub(crate) enum ExprKind {
     Subquery(Box<Select>),
     Case(Vec<(Expr, Expr)>, Option<Box<Expr>>),
     Call(Function, Vec<Expr>),
+    /// `TYPEOF(column)`
+    TypeOf(Box<Expr>),
     Cast(Box<Expr>, DataType),
 }
 

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dajet_core::contract::OptionUse;
-use dajet_core::{BrokerSpec, Record, Shape, Span, Targets};
+use dajet_core::schema::Known;
+use dajet_core::{BrokerSpec, Diagnostic, Record, Shape, Span, Targets};
 
-use crate::machine::{Clock, ScriptError, Variables};
+use crate::machine::knowledge::unknown;
+use crate::machine::{Clock, Knowledge, Question, ScriptError, Variables};
 use crate::names;
 use crate::program::{Expr, Place, Program, Template, Type};
 
@@ -24,6 +26,61 @@ pub struct PipelineId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StatementId(pub u32);
 
+/// Number of a name of the metadata that an expression of the runtime writes, in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NameId(pub u32);
+
+/// A name of the metadata that an expression of the runtime writes.
+#[derive(Debug)]
+pub struct NamePlan {
+    /// The name.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub span: Span,
+    /// The address of the USE around it, if nothing is inserted into it.
+    pub address: Option<String>,
+    pub(crate) meaning: Meaning,
+}
+
+/// What a name must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// One that stands for a value.
+    Value,
+    /// An object.
+    Object,
+    /// An object, or nothing: TYPEOF and METADATA answer for both.
+    Perhaps,
+}
+
+impl NamePlan {
+    /// What the author should know when a database knows this much of the name.
+    pub fn judge(&self, known: &Known) -> Option<Diagnostic> {
+        let fits = match self.meaning {
+            Meaning::Value => known.value.is_some(),
+            Meaning::Object | Meaning::Perhaps => known.object.is_some(),
+        };
+        if fits {
+            return None;
+        }
+        let failure = unknown(&self.name, known);
+        let found = match self.meaning {
+            Meaning::Perhaps => Diagnostic::warning("W015", self.span, failure.message),
+            _ => Diagnostic::error(failure.code, self.span, failure.message),
+        };
+        Some(found.maybe_hint(failure.hint))
+    }
+}
+
+/// The values of the parameters of a source, or what must be asked of the database first.
+#[derive(Debug)]
+pub enum SourceParameters {
+    /// The values.
+    Values(Record),
+    /// What [`Knowledge::learn`] must be told.
+    Ask(Question),
+}
+
 /// A compiled script. Shared by all the machines that run it; knows no schema.
 #[derive(Debug)]
 pub struct Plan {
@@ -35,6 +92,7 @@ pub struct Plan {
     pub(crate) variables: Vec<Variable>,
     pub(crate) root_variables: Vec<RootVariable>,
     pub(crate) environment_names: Vec<Arc<str>>,
+    pub(crate) names: Vec<NamePlan>,
     /// Number of places where a member is read: each has a cache in the machine.
     pub(crate) sites: usize,
     /// Number of loops.
@@ -115,6 +173,8 @@ pub struct StatementPlan {
     pub span: Span,
     /// Logical names of the tables that it names, each once.
     pub tables: Vec<Arc<str>>,
+    /// Names that may stand for values: `Перечисление.СтавкиНДС.НДС10`.
+    pub values: Vec<Arc<str>>,
     /// True if it changes something.
     pub writes: bool,
     /// The address, if nothing is inserted into it.
@@ -130,6 +190,13 @@ pub struct StatementPlan {
     /// The values of its parameters.
     pub(crate) parameters: Vec<Expr>,
     pub(crate) detail: Detail,
+}
+
+impl StatementPlan {
+    /// All that the catalog is asked about before it is bound.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.tables.iter().chain(&self.values).cloned().collect()
+    }
 }
 
 /// What a statement is made of.
@@ -238,6 +305,17 @@ impl Plan {
         body.joining.is_some()
     }
 
+    /// Names of the metadata that the script writes in expressions of the runtime, in the order of the text.
+    pub fn names(&self) -> &[NamePlan] {
+        &self.names
+    }
+
+    /// What the author should know when a database knows this much of what was asked: a name that he writes may be wrong.
+    pub fn judge(&self, question: &Question, known: &Known) -> Option<Diagnostic> {
+        let name = &self.names[question.name?.0 as usize];
+        name.judge(known)
+    }
+
     /// The values of the parameters of a pipeline's source now: what its bound form is given at a read.
     ///
     /// # Errors
@@ -246,9 +324,10 @@ impl Plan {
         &self,
         pipeline: PipelineId,
         variables: &Variables,
-    ) -> Result<Record, ScriptError> {
+        knowledge: &mut Knowledge,
+    ) -> Result<SourceParameters, ScriptError> {
         let source = self.statement(self.pipeline(pipeline).source);
-        variables.evaluate(self, &source.parameters)
+        variables.evaluate(self, &source.parameters, knowledge)
     }
 
     /// What the source of a pipeline is made of if it is a broker: address and options, evaluated now. `None` if it is a table.

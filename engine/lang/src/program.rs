@@ -6,7 +6,7 @@ use dajet_core::{Span, Value};
 
 use crate::ast::{BinaryOp, TypeKind, UnaryOp};
 use crate::functions::Function;
-use crate::plan::{PipelineId, ProgramId, StatementId};
+use crate::plan::{NameId, PipelineId, ProgramId, StatementId};
 
 /// Index of an operation.
 pub(crate) type Counter = usize;
@@ -271,6 +271,15 @@ pub(crate) enum ExprKind {
     Case(Box<[(Expr, Expr)]>, Option<Box<Expr>>),
     /// A function.
     Call(&'static Function, Box<[Expr]>),
+    /// What only the metadata of a database can tell.
+    Ask {
+        asked: Asked,
+        args: Box<[Expr]>,
+        /// The USE around it.
+        place: Place,
+        /// The name that the script writes.
+        name: Option<NameId>,
+    },
     /// `CAST(x AS type(size, scale))`
     Cast(Box<Expr>, CastTarget),
     /// `SELECT a = …, b = …`: a new object.
@@ -285,6 +294,23 @@ pub(crate) enum ExprKind {
         delete: Box<[Arc<str>]>,
         members: Box<[(Arc<str>, Expr)]>,
     },
+}
+
+/// What is asked of the metadata.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// The value that a name stands for: `Перечисление.СтавкиНДС.НДС10`.
+    Value(Arc<str>),
+    /// `TYPEOF(name)`; `sure` if a text is a name and no value of its own.
+    TypeOf { sure: bool },
+    /// `ENTITY(name[, uuid])`
+    Entity,
+    /// `NAMEOF(code | reference)`
+    NameOf,
+    /// `METADATA(name)`
+    Metadata,
+    /// `x IS [NOT] Справочник.Номенклатура`
+    Is { name: Arc<str>, negated: bool },
 }
 
 impl ExprKind {

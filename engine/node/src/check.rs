@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use dajet_actors::Services;
-use dajet_core::{Address, Diagnostic, ErrorClass, SystemError};
-use dajet_lang::{Plan, StatementId};
+use dajet_core::schema::MetadataKey;
+use dajet_core::{Address, Diagnostic, ErrorClass, Span, SystemError, contract};
+use dajet_lang::{NamePlan, Plan, StatementId};
 
 use crate::compile::{Compiled, compile, has_error};
 use crate::config::Settings;
@@ -91,11 +92,17 @@ pub fn render_failure(
         .plan
         .as_ref()
         .map(|plan| plan.statement(statement).span);
-    render::terminal(
-        compiled.source(),
-        &Report::of_system(error, span),
-        screen.colour(),
-    )
+    render_at(compiled, span, error, screen)
+}
+
+fn render_at(
+    compiled: &Compiled,
+    span: Option<Span>,
+    error: &SystemError,
+    screen: &Screen,
+) -> String {
+    let report = Report::of_system(error, span);
+    render::terminal(compiled.source(), &report, screen.colour())
 }
 
 /// Binds every statement whose address is known; adds what does not fit to the diagnostics.
@@ -125,14 +132,38 @@ async fn connect(checked: &mut [Compiled], services: &Services, failures: &mut V
                 Err(error) => failures.push(render_failure(compiled, id, &error, &Screen::new())),
             }
         }
+        for name in plan.names() {
+            let Some(address) = name.address.as_deref().map(Address::new) else {
+                unknown_addresses += 1;
+                continue;
+            };
+            match judge(name, &address, services).await {
+                Ok(found) => compiled.diagnostics.extend(found),
+                Err(error) => {
+                    failures.push(render_at(compiled, Some(name.span), &error, &Screen::new()));
+                }
+            }
+        }
         compiled.diagnostics.sort_by_key(|d| d.span.start);
         if unknown_addresses > 0 {
             tracing::warn!(
                 script = &*compiled.name,
-                "{unknown_addresses} statements have an address that only a run knows: their names are not checked"
+                "{unknown_addresses} statements and names have an address that only a run knows: their names are not checked"
             );
         }
     }
+}
+
+/// Asks the database for a name of its metadata; returns what is wrong with it.
+async fn judge(
+    name: &NamePlan,
+    address: &Address,
+    services: &Services,
+) -> Result<Option<Diagnostic>, SystemError> {
+    let service = services.open(address)?;
+    let key = MetadataKey::Name(name.name.clone());
+    let known = contract::look_up(&*service, &key).await?;
+    Ok(name.judge(&known))
 }
 
 /// Asks the database for the tables of a statement and binds it; returns what does not fit.
@@ -144,7 +175,7 @@ async fn bind(
 ) -> Result<Vec<Diagnostic>, SystemError> {
     let schema = services
         .open(address)?
-        .describe(&plan.statement(id).tables)
+        .describe(&plan.statement(id).names())
         .await?;
     Ok(match dajet_lang::bind(plan, id, &schema) {
         Ok(bound) => bound.warnings,

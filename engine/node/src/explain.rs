@@ -120,7 +120,7 @@ async fn sql(
         return Ok(String::new());
     };
     let service = services.open(address)?;
-    let schema = service.describe(&plan.statement(id).tables).await?;
+    let schema = service.describe(&plan.statement(id).names()).await?;
     let bound = dajet_lang::bind(plan, id, &schema).map_err(Failure::Bind)?;
     Ok(service.text(&bound.statement)?)
 }

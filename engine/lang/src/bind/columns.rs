@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dajet_core::diagnostic::nearest;
 use dajet_core::query::{self, Binary, Function, Part};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Table, Value};
+use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Table, Value};
 
 use super::{Binder, Source};
 use crate::ast::Name;
@@ -65,9 +65,27 @@ impl Binder<'_> {
         None
     }
 
+    /// The value that a name stands for: `Перечисление.СтавкиНДС.НДС10`. Columns come first.
+    pub(super) fn value(&self, name: &Name) -> Option<Entity> {
+        let value = self.schema.value(&name.text)?;
+        matches!(self.resolve(name), Resolved::Nothing).then_some(value)
+    }
+
+    /// The value of a name, or a part of it, as a parameter.
+    pub(super) fn value_part(&mut self, value: Entity, part: Part) -> query::Expr {
+        self.constant(Value::Entity(value), DataType::Entity(value.code), part)
+    }
+
     /// Why there is no such column.
     fn unknown(&self, name: &Name) -> Diagnostic {
         let sources: Vec<_> = self.scopes.iter().rev().flatten().collect();
+        let of_source = |source: &&Source| split(name, source).is_some();
+        if self.plan.values.contains(&name.text) && !sources.iter().any(of_source) {
+            let near = self.near(&name.text);
+            let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+            let message = format!("unknown name \"{}\"", name.text);
+            return Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint);
+        }
         if sources.is_empty() {
             let message = format!(
                 "column \"{}\" stands in a statement without FROM",
@@ -103,10 +121,15 @@ impl Binder<'_> {
     /// Binds an expression; `wanted` is the type that its place asks for.
     pub(super) fn expr(&mut self, expr: &Expr, wanted: Option<DataType>) -> query::Expr {
         match &expr.kind {
-            ExprKind::Column(name) => match self.column(name) {
-                Some((alias, column)) => query::Expr::Column { alias, column },
-                None => query::Expr::Literal(Value::Null),
-            },
+            ExprKind::Column(name) => {
+                if let Some(value) = self.value(name) {
+                    return self.value_part(value, Part::Whole);
+                }
+                match self.column(name) {
+                    Some((alias, column)) => query::Expr::Column { alias, column },
+                    None => query::Expr::Literal(Value::Null),
+                }
+            }
             ExprKind::Parameter(index) => self.parameter(*index, wanted, Part::Whole),
             ExprKind::Literal(value) => query::Expr::Literal(value.clone()),
             ExprKind::Unary(op, operand) => {
@@ -151,6 +174,7 @@ impl Binder<'_> {
                     .collect();
                 query::Expr::Call(function.clone(), args)
             }
+            ExprKind::TypeOf(operand) => self.type_code(operand),
             ExprKind::Cast(operand, data_type) => {
                 query::Expr::Cast(Box::new(self.expr(operand, None)), *data_type)
             }
@@ -183,7 +207,10 @@ impl Binder<'_> {
     /// The logical type of an expression, where it is known.
     pub(super) fn type_of(&self, expr: &Expr) -> Option<DataType> {
         match &expr.kind {
-            ExprKind::Column(name) => self.quietly(name).map(|(_, column)| column.data_type),
+            ExprKind::Column(name) => match self.value(name) {
+                Some(value) => Some(DataType::Entity(value.code)),
+                None => self.quietly(name).map(|(_, column)| column.data_type),
+            },
             ExprKind::Parameter(index) => self.type_of_parameter(*index),
             ExprKind::Literal(value) => match value {
                 Value::Boolean(_) => Some(DataType::Boolean),
@@ -222,6 +249,7 @@ impl Binder<'_> {
                 },
                 other => result_type(other),
             },
+            ExprKind::TypeOf(_) => Some(DataType::Integer),
             ExprKind::Cast(_, data_type) => Some(*data_type),
         }
     }

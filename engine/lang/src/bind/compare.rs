@@ -13,6 +13,17 @@ use crate::names::{self, Expr, ExprKind};
 impl Binder<'_> {
     pub(super) fn comparison(&mut self, op: Binary, a: &Expr, b: &Expr) -> query::Expr {
         let equality = matches!(op, Binary::Equal | Binary::NotEqual);
+        if let Some(by_type) = self.by_type(op, a, b) {
+            return by_type;
+        }
+        for (side, other) in [(a, b), (b, a)] {
+            if equality && let Some(equal) = self.equal_union(side, other) {
+                return match op {
+                    Binary::Equal => equal,
+                    _ => query::Expr::Unary(Unary::Not, Box::new(equal)),
+                };
+            }
+        }
         for (side, other) in [(a, b), (b, a)] {
             if equality && let Some(found) = self.reference(side) {
                 let equal = self.equal_reference(&found, other);
@@ -121,6 +132,9 @@ impl Binder<'_> {
             }
             ExprKind::Literal(Value::Null) => Some(query::Expr::Literal(Value::Null)),
             ExprKind::Column(name) => {
+                if let Some(value) = self.value(name) {
+                    return Some(self.value_part(value, part));
+                }
                 let (alias, found) = self.column(name)?;
                 let role = if part == Part::TypeCode {
                     ColumnRole::TypeCode
@@ -152,7 +166,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn in_list(&mut self, operand: &Expr, list: &[Expr], negated: bool) -> query::Expr {
-        if self.reference(operand).is_none() {
+        if self.reference(operand).is_none() && self.union(operand).is_none() {
             let (type_item, type_operand) = (
                 list.iter().find_map(|item| self.type_of(item)),
                 self.type_of(operand),

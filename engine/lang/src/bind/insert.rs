@@ -145,13 +145,15 @@ impl Binder<'_> {
 
     /// Stores a value into a column, part by part where a reference stands in several.
     fn store(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr, span: Span) {
-        let reference = with_role(column, ColumnRole::Reference);
         let is_reference = matches!(column.data_type, DataType::Entity(_));
-        if column.parts.len() > 1 && !(is_reference && reference.is_some()) {
-            let message = format!("column \"{}\" holds values of several types", column.name);
-            let hint = "Writing to such columns is not supported yet.";
-            self.errors
-                .push(Diagnostic::error("E_UNSUPPORTED", span, message).hint(hint));
+        if column.data_type == DataType::Union {
+            let value = match &expr.kind {
+                ExprKind::Literal(value) if !value.is_null() => {
+                    self.sent(value.clone(), DataType::Union)
+                }
+                _ => self.expr(expr, Some(DataType::Union)),
+            };
+            self.put(making, column, expr, value);
             return;
         }
         if !is_reference {
@@ -189,7 +191,10 @@ impl Binder<'_> {
                 value
             }
             (_, query::Expr::Literal(Value::Null)) if wants_empty => self.empty(column),
-            (ExprKind::Column(_) | ExprKind::Case(..), value) if wants_empty => {
+            (ExprKind::Column(name), value) if self.value(name).is_some() => value,
+            (ExprKind::Column(_) | ExprKind::Case(..), value)
+                if wants_empty && column.parts.len() == 1 =>
+            {
                 let operand = Box::new(value.clone());
                 let is_null = query::Expr::IsNull {
                     operand,

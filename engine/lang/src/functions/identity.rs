@@ -50,18 +50,35 @@ pub(super) static TABLE: &[Function] = &[
     ),
     Function::of_runtime(
         "ENTITY",
-        "code, uuid",
+        "code | name[, uuid]",
         (1, 2),
         entity,
-        "The reference with a type code and a uuid in database form.",
+        "The reference with a type code, or the code of a metadata object, and a uuid in database form; without a uuid the \
+         empty reference. Names need USE around them; an unknown one is an error.",
     ),
     Function::of_runtime(
         "TYPEOF",
-        "value | type",
+        "value | name | type",
         (1, 1),
         type_of,
-        "The type code of a reference; 2 boolean, 3 decimal, 4 datetime, 5 text, 10 integer, 1 anything else and NULL. Of the \
-         words of types the same numbers, 8 for `entity`.",
+        "The type code of a reference; of the name of a metadata object its code, 0 if it is unknown (within USE). 2 boolean, \
+         3 decimal, 4 datetime, 10 integer, 1 anything else and NULL. Of the words of types the same numbers, 5 for `string`, \
+         8 for `entity`.",
+    ),
+    Function::of_runtime(
+        "NAMEOF",
+        "code | reference",
+        (1, 1),
+        needs_use,
+        "The full name of the metadata object with a type code; NULL if there is none. Needs USE around it.",
+    ),
+    Function::of_runtime(
+        "METADATA",
+        "name",
+        (1, 1),
+        needs_use,
+        "An object that says what a metadata object is: `Ссылка` (its uuid), `Код` (its type code), `Тип`, `Имя`, \
+         `ПолноеИмя`, `Таблица`, `Владелец`; NULL if there is none. Needs USE around it.",
     ),
     Function {
         name: "VECTOR",
@@ -96,7 +113,7 @@ fn uuid_of(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
 }
 
 /// The uuid that an argument says; `None` for NULL.
-fn identity(function: &str, datum: &Datum) -> Result<Option<Uuid>, Failure> {
+pub(crate) fn identity(function: &str, datum: &Datum) -> Result<Option<Uuid>, Failure> {
     let found = match datum {
         Datum::Scalar(Value::Null) => return Ok(None),
         Datum::Scalar(Value::Uuid(uuid)) => Some(*uuid),
@@ -141,16 +158,17 @@ fn uuid_db(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
     Ok(Datum::Scalar(Value::Uuid(Uuid::from_bytes(bytes))))
 }
 
-/// Names of metadata objects mean nothing without the metadata.
-pub(crate) const NEEDS_METADATA: &str =
-    "names of metadata objects are not known: metadata is not supported yet";
+/// Names mean nothing without a database.
+fn needs_use(_: &mut Memory, _: &[Datum]) -> Result<Datum, Failure> {
+    let message = "a name of the metadata stands outside of USE";
+    Err(Failure::new("E_BIND", message).hint("Put it between USE 'address' and END."))
+}
 
-fn entity(_: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
-    let [code, uuid] = args else {
-        return Err(Failure::new("E_UNSUPPORTED", NEEDS_METADATA));
-    };
+pub(crate) fn entity(memory: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
+    let nil = Datum::Scalar(Value::Uuid(Uuid::nil()));
+    let (code, uuid) = (&args[0], args.get(1).unwrap_or(&nil));
     if matches!(code, Datum::Scalar(Value::Text(_))) {
-        return Err(Failure::new("E_UNSUPPORTED", NEEDS_METADATA));
+        return needs_use(memory, args);
     }
     let Some(uuid) = identity("ENTITY", uuid)? else {
         return Ok(NULL);

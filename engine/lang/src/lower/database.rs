@@ -60,7 +60,10 @@ impl Lowering {
     fn database_expr(&mut self, expr: &ast::Expr, parameters: &mut Vec<program::Expr>) -> ExprKind {
         let span = expr.span;
         match &expr.kind {
-            ast::ExprKind::Column(name) => ExprKind::Column(name.clone()),
+            ast::ExprKind::Column(name) => {
+                self.note_value(name);
+                ExprKind::Column(name.clone())
+            }
             ast::ExprKind::Unary(op, operand) => {
                 let operand = Box::new(self.query_expr(operand, parameters));
                 match op {
@@ -108,14 +111,11 @@ impl Lowering {
                 let to = self.type_of(type_name);
                 self.query_cast(operand, to, type_name.span)
             }
-            ast::ExprKind::IsType { .. } => {
-                self.error(
-                    "E_UNSUPPORTED",
-                    span,
-                    "IS type over a column is not supported yet",
-                );
-                ExprKind::Literal(Value::Null)
-            }
+            ast::ExprKind::IsType {
+                operand,
+                type_name,
+                negated,
+            } => self.query_is_type(operand, type_name, *negated, parameters),
             ast::ExprKind::Literal(_) | ast::ExprKind::Path(_) | ast::ExprKind::Error => {
                 ExprKind::Literal(Value::Null)
             }
@@ -282,6 +282,9 @@ impl Lowering {
         let lower = |lowering: &mut Self, parameters: &mut Vec<program::Expr>| {
             lowering.query_exprs(args, parameters)
         };
+        if let ("TYPEOF", [arg]) = (function.name, args) {
+            return self.query_type_of(arg, parameters);
+        }
         match &function.database {
             Some(InDatabase::Vector) => match args.first().map(|arg| &arg.kind) {
                 Some(ast::ExprKind::Literal(Value::Text(sequence))) => {

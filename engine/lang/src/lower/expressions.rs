@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dajet_core::{Diagnostic, Value};
 
 use super::Lowering;
-use crate::ast::{self, BinaryOp, Name, Path, TypeName, UnaryOp};
-use crate::functions::identity::{NEEDS_METADATA, type_code};
+use crate::ast::{self, BinaryOp, Name, Path, TypeKind, TypeName, UnaryOp};
+use crate::functions::identity::type_code;
 use crate::functions::{self, Found, Function};
 use crate::program::{CastTarget, Expr, ExprKind, PathStep, Type};
 
@@ -16,7 +16,7 @@ impl Lowering {
         let kind = match &expr.kind {
             ast::ExprKind::Literal(value) => ExprKind::Constant(value.clone()),
             ast::ExprKind::Path(path) => return self.path(path),
-            ast::ExprKind::Column(name) => self.stray_column(name),
+            ast::ExprKind::Column(name) => self.named_value(name),
             ast::ExprKind::Unary(op, operand) => self.unary(*op, operand),
             ast::ExprKind::Binary(op, a, b) => {
                 let sides = (self.expr(a), self.expr(b));
@@ -84,8 +84,11 @@ impl Lowering {
                 type_name,
                 negated,
             } => {
-                let operand = Box::new(self.expr(operand));
-                ExprKind::IsType(operand, self.type_of(type_name), *negated)
+                let operand = self.expr(operand);
+                if let TypeKind::Named(name) = &type_name.kind {
+                    return self.is_object(operand, name, type_name.span, *negated);
+                }
+                ExprKind::IsType(Box::new(operand), self.type_of(type_name), *negated)
             }
             ast::ExprKind::InList {
                 operand,
@@ -139,7 +142,7 @@ impl Lowering {
         }
     }
 
-    fn stray_column(&mut self, name: &Name) -> ExprKind {
+    pub(super) fn stray_column(&mut self, name: &Name) -> ExprKind {
         let message = format!("unknown name \"{}\"", name.text);
         let hint = format!(
             "A variable is written \"@{}\"; a text stands in quotes.",
@@ -212,6 +215,9 @@ impl Lowering {
             self.builder().uses_clock = true;
         }
         self.check_arguments(function, &args);
+        if let Some(asked) = self.asked(function, &args) {
+            return self.ask(asked, args, name.span);
+        }
         if function.mutates() {
             self.note_change(&args[0]);
         }
@@ -220,21 +226,11 @@ impl Lowering {
 
     /// What can be said of the arguments before the script runs.
     fn check_arguments(&mut self, function: &Function, args: &[Expr]) {
-        match (function.name, args) {
-            ("REGEXP" | "REGEXP_REPLACE", [_, pattern, ..]) => {
-                if let ExprKind::Constant(Value::Text(text)) = &pattern.kind
-                    && let Err(failure) = crate::machine::patterns::compile(text, false)
-                {
-                    self.error(failure.code, pattern.span, failure.message);
-                }
-            }
-            ("ENTITY", [name]) => self.error("E_UNSUPPORTED", name.span, NEEDS_METADATA),
-            ("ENTITY", [first, _]) | ("TYPEOF", [first])
-                if self.static_type(first) == Some(Type::String) =>
-            {
-                self.error("E_UNSUPPORTED", first.span, NEEDS_METADATA);
-            }
-            _ => {}
+        if let ("REGEXP" | "REGEXP_REPLACE", [_, pattern, ..]) = (function.name, args)
+            && let ExprKind::Constant(Value::Text(text)) = &pattern.kind
+            && let Err(failure) = crate::machine::patterns::compile(text, false)
+        {
+            self.error(failure.code, pattern.span, failure.message);
         }
     }
 
@@ -315,7 +311,7 @@ impl Lowering {
 }
 
 /// `TYPEOF(entity)`: the argument is the word of a type.
-fn code_of_word(arg: &ast::Expr) -> Option<i64> {
+pub(super) fn code_of_word(arg: &ast::Expr) -> Option<i64> {
     const WORDS: [&str; 12] = [
         "boolean", "number", "integer", "decimal", "datetime", "string", "binary", "uuid",
         "entity", "union", "object", "array",
@@ -377,7 +373,9 @@ pub(crate) fn walk<'a>(expr: &'a Expr, visit: &mut dyn FnMut(&'a Expr)) {
                 walk(otherwise, visit);
             }
         }
-        ExprKind::Call(_, args) => args.iter().for_each(|arg| walk(arg, visit)),
+        ExprKind::Call(_, args) | ExprKind::Ask { args, .. } => {
+            args.iter().for_each(|arg| walk(arg, visit))
+        }
         ExprKind::Object(members) => members.iter().for_each(|(_, value)| walk(value, visit)),
     }
 }

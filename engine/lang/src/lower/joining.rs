@@ -295,9 +295,10 @@ fn draws_within(expr: &names::Expr) -> bool {
     match &expr.kind {
         ExprKind::Call(DatabaseFunction::Vector(_), _) => true,
         ExprKind::Column(_) | ExprKind::Parameter(_) | ExprKind::Literal(_) => false,
-        ExprKind::Unary(_, operand) | ExprKind::IsNull(operand, _) | ExprKind::Cast(operand, _) => {
-            draws_within(operand)
-        }
+        ExprKind::Unary(_, operand)
+        | ExprKind::IsNull(operand, _)
+        | ExprKind::Cast(operand, _)
+        | ExprKind::TypeOf(operand) => draws_within(operand),
         ExprKind::Binary(_, sides) => draws_within(&sides.0) || draws_within(&sides.1),
         ExprKind::InList(operand, list, _) => {
             draws_within(operand) || list.iter().any(draws_within)

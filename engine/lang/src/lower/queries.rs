@@ -109,6 +109,7 @@ impl Lowering {
             kind: StatementKind::Select,
             span: query.span,
             tables: tables_of(query),
+            values: Vec::new(),
             writes: false,
             address: self.constant_address(place),
             address_span: self.address_span(place, query.span),

@@ -183,6 +183,7 @@ impl Lowering {
             kind: StatementKind::Insert,
             span: statement.span,
             tables,
+            values: Vec::new(),
             writes: true,
             address: self.constant_address(place),
             address_span: self.address_span(place, statement.keyword),
@@ -224,6 +225,7 @@ impl Lowering {
             kind: StatementKind::Produce,
             span: statement.span,
             tables: Vec::new(),
+            values: Vec::new(),
             writes: true,
             address,
             address_span: message.address.span,
@@ -270,7 +272,8 @@ impl Lowering {
     }
 
     /// Adds a statement to the plan and to the program that runs it.
-    pub(super) fn add_statement(&mut self, statement: StatementPlan) -> StatementId {
+    pub(super) fn add_statement(&mut self, mut statement: StatementPlan) -> StatementId {
+        statement.values = self.values_of(&statement.tables);
         let id = StatementId(self.statements.len() as u32);
         if !statement.kind.is_source() {
             self.builder().statements.push(id);

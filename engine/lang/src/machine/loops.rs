@@ -73,7 +73,11 @@ impl State {
             let item = convert::coerce(item, *declared).map_err(|failure| failure.at(*span))?;
             let mut slots = self.memory.slots.clone();
             slots[*slot] = item;
-            iterations.push(Variables::copied(slots, &self.memory.heap, &self.addresses));
+            iterations.push(Variables::copied(
+                slots,
+                &self.memory.heap,
+                &self.memory.addresses,
+            ));
         }
         self.pending = Pending::Ended(self.counter + 1);
         Ok(Next::Stay(Step::Run(Run::Loop {

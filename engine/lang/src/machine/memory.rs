@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use dajet_core::{Shape, Value};
+use dajet_core::{Address, Shape, Value};
 
 use super::Clock;
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::heap::{Datum, Handle, Heap, NULL, Node};
+use super::knowledge::{Asking, Knowledge};
 use super::operate;
 use super::patterns::Patterns;
 use crate::ast::{BinaryOp, UnaryOp};
@@ -30,6 +31,10 @@ pub(crate) struct Memory {
     pub escaped: bool,
     /// Regular expressions in use.
     pub patterns: Patterns,
+    /// The resolved addresses of the USE blocks.
+    pub addresses: Vec<Option<Address>>,
+    /// What databases have told of names.
+    pub knowledge: Knowledge,
 }
 
 impl Memory {
@@ -64,6 +69,18 @@ impl Memory {
                 };
                 evaluator(self, &args).map_err(|failure| failure.at(expr.span))
             }
+            ExprKind::Ask {
+                asked,
+                args,
+                place,
+                name,
+            } => self.ask(&Asking {
+                asked,
+                args,
+                place: *place,
+                name: *name,
+                span: expr.span,
+            }),
             ExprKind::Cast(operand, target) => {
                 let operand = self.evaluate(operand)?;
                 convert::cast(operand, *target).map_err(|failure| failure.at(expr.span))

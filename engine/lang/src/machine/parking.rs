@@ -49,7 +49,9 @@ impl State {
             let take = |slot: &usize| std::mem::replace(&mut slots[*slot], NULL);
             frame.values = joining.own.iter().map(take).collect();
             let places = joining.places.iter();
-            frame.addresses = places.map(|place| self.addresses[*place].take()).collect();
+            frame.addresses = places
+                .map(|place| self.memory.addresses[*place].take())
+                .collect();
             if self.iterators.iter().any(|(items, _)| !items.is_empty()) {
                 frame.iterators = self.iterators.iter_mut().map(std::mem::take).collect();
             }
@@ -69,7 +71,7 @@ impl State {
                 self.memory.slots[*slot] = value;
             }
             for (place, address) in joining.places.iter().zip(frame.addresses) {
-                self.addresses[*place] = address;
+                self.memory.addresses[*place] = address;
             }
         }
         for (iterator, saved) in self.iterators.iter_mut().zip(frame.iterators) {

@@ -10,6 +10,7 @@ use dajet_core::{Address, Record, Shape, Span, Value};
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::heap::{Datum, Heap, NULL};
+use super::knowledge::{Knowledge, Question};
 use super::loops::over_null;
 use super::memory::Memory;
 use super::operate;
@@ -39,6 +40,8 @@ pub(super) enum Pending {
     Continue,
     /// The schema for a statement.
     Schema(StatementId, Address),
+    /// What the database knows of a name; then the same operation.
+    Known(Box<Question>),
     /// The answer of a statement.
     Answer(Option<Target>),
     /// The answer of the APPEND at this operation.
@@ -66,7 +69,6 @@ pub(super) enum Next {
 pub(super) struct State {
     pub(super) program: ProgramId,
     pub(super) memory: Memory,
-    pub(super) addresses: Vec<Option<Address>>,
     pub(super) iterators: Vec<(Vec<Datum>, usize)>,
     pub(super) counter: Counter,
     pub(super) pending: Pending,
@@ -110,8 +112,9 @@ impl State {
                 base,
                 escaped: false,
                 patterns: Patterns::default(),
+                addresses,
+                knowledge: Knowledge::default(),
             },
-            addresses,
             iterators: (0..plan.iterators).map(|_| (Vec::new(), 0)).collect(),
             counter: 0,
             pending: Pending::Start,
@@ -140,14 +143,14 @@ impl State {
         if program.purpose == Purpose::Body {
             clear_record(program, &mut slots);
         }
-        Variables::copied(slots, &self.memory.heap, &self.addresses)
+        Variables::copied(slots, &self.memory.heap, &self.memory.addresses)
     }
 
     fn all_variables(&self) -> Variables {
         Variables::copied(
             self.memory.slots.clone(),
             &self.memory.heap,
-            &self.addresses,
+            &self.memory.addresses,
         )
     }
 
@@ -166,6 +169,11 @@ impl State {
             (Pending::Continue, Resume::Continue) => {}
             (Pending::Schema(statement, address), Resume::Schema(schema)) => {
                 self.bind(plan, statement, address, &schema)?;
+            }
+            (Pending::Known(question), Resume::Known(known)) => {
+                if let Some(warning) = self.learn(plan, *question, known)? {
+                    return Ok(self.stop(Step::Warn(warning)));
+                }
             }
             (Pending::Answer(into), Resume::Answer(answer)) => {
                 if let Some(target) = into {
@@ -272,7 +280,14 @@ impl State {
             if self.memory.heap.len() >= self.collect_at {
                 self.collect();
             }
-            match self.operation(plan, program, &program.ops[self.counter])? {
+            let next = match self.operation(plan, program, &program.ops[self.counter]) {
+                Ok(next) => next,
+                Err(error) => match self.memory.knowledge.lacking() {
+                    Some(question) => Next::Stay(self.ask(question)),
+                    None => return Err(error),
+                },
+            };
+            match next {
                 Next::Advance => self.counter += 1,
                 Next::Jump(target) => self.counter = target,
                 Next::Stay(step) => return Ok(self.stop(step)),
@@ -296,6 +311,7 @@ impl State {
             | Step::Sleep(_)
             | Step::Yield => self.pending = Pending::Continue,
             Step::Bind { .. }
+            | Step::Ask(_)
             | Step::Call { .. }
             | Step::Run(_)
             | Step::Leave { .. }
@@ -525,6 +541,7 @@ fn unexpected(pending: &Pending, resume: &Resume) -> Box<super::ScriptError> {
         Resume::Start(_) => "a start",
         Resume::Record(..) => "a record",
         Resume::Schema(_) => "a schema",
+        Resume::Known(_) => "what is known of a name",
         Resume::Answer(_) => "an answer",
         Resume::Ended(_) => "an end",
         Resume::Continue => "a go-ahead",
@@ -535,6 +552,7 @@ fn unexpected(pending: &Pending, resume: &Resume) -> Box<super::ScriptError> {
         Pending::Schema(..) => "a schema",
         Pending::Answer(_) | Pending::Appended(_) => "an answer",
         Pending::Ended(_) => "an end",
+        Pending::Known(_) => "what is known of a name",
         Pending::Over => "nothing",
     };
     let message = format!("the machine got {resume} while it waited for {pending}");

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use dajet_core::{Address, Answer, ErrorClass, MessageSpec, Record, Schema, Span};
+use dajet_core::schema::Known;
+use dajet_core::{
+    Address, Answer, Diagnostic, ErrorClass, MessageSpec, Record, Schema, Severity, Span,
+};
 
 use super::Step;
 use super::convert;
 use super::failure::{Failure, Outcome};
 use super::heap::{Datum, NULL};
+use super::knowledge::Question;
 use super::run::{Next, Pending, State};
 use super::sinks;
 use crate::bind::bind;
@@ -18,15 +22,15 @@ impl State {
     /// `USE`
     pub(super) fn enter(&mut self, plan: &Plan, place: Place) -> Outcome<Next> {
         let template = &plan.uses[place];
-        if template.invariant && self.addresses[place].is_some() {
+        if template.invariant && self.memory.addresses[place].is_some() {
             return Ok(Next::Advance);
         }
         let text = sinks::resolve(&mut self.memory, &self.environment, template)?;
-        if self.addresses[place]
+        if self.memory.addresses[place]
             .as_ref()
             .is_none_or(|old| old.expose() != text)
         {
-            self.addresses[place] = Some(Address::new(text));
+            self.memory.addresses[place] = Some(Address::new(text));
         }
         Ok(Next::Advance)
     }
@@ -34,7 +38,7 @@ impl State {
     /// The address of a statement's USE.
     pub(super) fn address(&self, place: Option<Place>, what: &str, span: Span) -> Outcome<Address> {
         place
-            .and_then(|place| self.addresses[place].clone())
+            .and_then(|place| self.memory.addresses[place].clone())
             .ok_or_else(|| {
                 Failure::new("E_BIND", format!("{what} stands outside of USE"))
                     .hint("Put it between USE 'address' and END.")
@@ -49,13 +53,39 @@ impl State {
         statement: StatementId,
         address: Address,
     ) -> Next {
-        let tables = plan.statement(statement).tables.clone();
+        let tables = plan.statement(statement).names();
         self.pending = Pending::Schema(statement, address.clone());
         Next::Stay(Step::Bind {
             address,
             statement,
             tables,
         })
+    }
+
+    /// Stops until the database has told what it knows of a name.
+    pub(super) fn ask(&mut self, question: Question) -> Step {
+        self.pending = Pending::Known(Box::new(question.clone()));
+        Step::Ask(question)
+    }
+
+    /// Remembers what the database knows. A name that the script writes and nobody knows is a mistake, or worth a warning.
+    pub(super) fn learn(
+        &mut self,
+        plan: &Plan,
+        question: Question,
+        known: Known,
+    ) -> Outcome<Option<Box<Diagnostic>>> {
+        let found = plan.judge(&question, &known);
+        self.memory.knowledge.learn(question, known);
+        match found {
+            Some(found) if found.severity == Severity::Error => Err(Failure {
+                code: found.code,
+                message: found.message,
+                hint: found.hint,
+            }
+            .at(found.span)),
+            found => Ok(found.map(Box::new)),
+        }
     }
 
     pub(super) fn bind(
@@ -111,7 +141,7 @@ impl State {
         let statement = plan.statement(id);
         let Some(address) = statement
             .place
-            .and_then(|place| self.addresses[place].as_ref())
+            .and_then(|place| self.memory.addresses[place].as_ref())
         else {
             self.address(None, "INSERT", statement.span)?;
             return Ok(Next::Advance);

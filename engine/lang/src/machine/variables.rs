@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use dajet_core::{Address, BrokerSpec, Record};
 
+use super::failure::Outcome;
 use super::heap::{Datum, Heap};
+use super::knowledge::Knowledge;
 use super::memory::Memory;
 use super::patterns::Patterns;
 use super::sinks::resolve;
 use super::{Clock, ScriptError};
-use crate::plan::{BrokerPlan, Plan, SourceStart};
+use crate::plan::{BrokerPlan, Plan, SourceParameters, SourceStart};
 use crate::program::Expr;
 
 /// A deep copy of all the variables that a program can see, and of the resolved addresses around it. What is shared among
@@ -37,15 +39,28 @@ impl Variables {
     }
 
     /// Evaluates expressions over the variables.
-    pub(crate) fn evaluate(&self, plan: &Plan, exprs: &[Expr]) -> Result<Record, ScriptError> {
+    pub(crate) fn evaluate(
+        &self,
+        plan: &Plan,
+        exprs: &[Expr],
+        knowledge: &mut Knowledge,
+    ) -> Result<SourceParameters, ScriptError> {
+        let mut record = Record::with_capacity(exprs.len());
         if exprs.is_empty() {
-            return Ok(Record::new());
+            return Ok(SourceParameters::Values(record));
         }
         let mut memory = self.memory(plan, None, 0);
-        exprs
-            .iter()
-            .map(|expr| memory.evaluate_out(expr).map_err(|error| *error))
-            .collect()
+        memory.knowledge = std::mem::take(knowledge);
+        let evaluated: Outcome<()> = exprs.iter().try_for_each(|expr| {
+            record.push(memory.evaluate_out(expr)?);
+            Ok(())
+        });
+        *knowledge = memory.knowledge;
+        match (evaluated, knowledge.lacking()) {
+            (Ok(()), _) => Ok(SourceParameters::Values(record)),
+            (Err(_), Some(question)) => Ok(SourceParameters::Ask(question)),
+            (Err(error), None) => Err(*error),
+        }
     }
 
     fn memory(&self, plan: &Plan, clock: Option<Clock>, random: u64) -> Memory {
@@ -58,6 +73,8 @@ impl Variables {
             base: 0,
             escaped: false,
             patterns: Patterns::default(),
+            addresses: self.addresses.clone(),
+            knowledge: Knowledge::default(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dajet_core::{Address, Shape, Value};
 use dajet_lang::{
-    Clock, Ended, Machine, MachineSpec, PipelineId, Plan, ProgramId, Resume, Run, ScriptError,
-    SinkId, SinkSpec, SourceStart, Step, Variables, bind, compile,
+    Clock, Ended, Knowledge, Machine, MachineSpec, PipelineId, Plan, ProgramId, Resume, Run,
+    ScriptError, SinkId, SinkSpec, SourceParameters, SourceStart, Step, Variables, bind, compile,
 };
 
 use crate::case::Case;
@@ -168,6 +168,10 @@ impl Trace<'_> {
                     self.say(format!("bind {kind:?} {} at {address}", tables.join(", ")));
                     Resume::Schema(self.world.schema(&tables))
                 }
+                Step::Ask(question) => {
+                    self.say(format!("ask {:?} at {}", question.key, question.address));
+                    Resume::Known(self.world.known(&question.key))
+                }
                 Step::Call {
                     address,
                     bound,
@@ -289,7 +293,7 @@ impl Trace<'_> {
         let plan = Arc::clone(&self.plan);
         let pipeline = plan.pipeline(id);
         self.say(format!("pipeline {} at {address}", id.0));
-        let schema = self.world.schema(&plan.statement(pipeline.source).tables);
+        let schema = self.world.schema(&plan.statement(pipeline.source).names());
         let bound = match bind(&plan, pipeline.source, &schema) {
             Ok(bound) => bound,
             Err(diagnostics) => {
@@ -298,7 +302,17 @@ impl Trace<'_> {
             }
         };
         self.say(format!("  {}", show::body(&bound.statement.body)));
-        let parameters = plan.source_parameters(id, &variables)?;
+        let mut knowledge = Knowledge::default();
+        let parameters = loop {
+            match plan.source_parameters(id, &variables, &mut knowledge)? {
+                SourceParameters::Values(values) => break values,
+                SourceParameters::Ask(question) => {
+                    self.say(format!("  ask {:?}", question.key));
+                    let known = self.world.known(&question.key);
+                    knowledge.learn(question, known);
+                }
+            }
+        };
         self.parameters(&bound.adapt(parameters));
         if !bound.warnings.is_empty() {
             self.say(cases::show(self.script, &bound.warnings));

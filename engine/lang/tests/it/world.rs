@@ -13,18 +13,24 @@
 //! [{"Код":"1"}]
 //! ```
 //!
+//! A line `Перечисление.СтавкиНДС.НДС10 = {37:…}` tells of a value, `Справочник.Номенклатура # 36` of an object of metadata.
+//!
 //! `empty`: unnamed columns get the empty value of their type. `two`: a reference in two columns.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dajet_core::schema::{Column, ColumnRole, Defaults, PhysicalColumn, Table};
-use dajet_core::{Answer, DataType, Record, Schema, Shape, TableKey, Value};
+use dajet_core::schema::{
+    Column, ColumnRole, Defaults, Known, MetadataKey, MetadataObject, PhysicalColumn, Table,
+};
+use dajet_core::{Answer, DataType, Entity, Record, Schema, Shape, TableKey, Value};
 
 /// Tables, records and answers.
 #[derive(Default)]
 pub struct World {
     tables: Vec<Arc<Table>>,
+    values: Vec<(Arc<str>, Entity)>,
+    objects: Vec<Arc<MetadataObject>>,
     pub records: VecDeque<Record>,
     answers: VecDeque<Value>,
 }
@@ -33,7 +39,17 @@ impl World {
     /// Reads the sections.
     pub fn read(facts: &str, records: &str, answers: &str) -> Self {
         let mut tables: Vec<Table> = Vec::new();
+        let (mut values, mut objects) = (Vec::new(), Vec::new());
         for line in facts.lines().filter(|line| !line.trim().is_empty()) {
+            if let Some((name, value)) = line.split_once(" = ") {
+                let value = dajet_core::value::parse_entity(value).expect("a reference");
+                values.push((name.into(), value));
+                continue;
+            }
+            if let Some((name, code)) = line.split_once(" # ") {
+                objects.push(Arc::new(object(name, code.parse().expect("a code"))));
+                continue;
+            }
             match (line.strip_prefix("  "), tables.last_mut()) {
                 (Some(column), Some(table)) => table.columns.push(read_column(column)),
                 _ => tables.push(read_table(line)),
@@ -46,6 +62,8 @@ impl World {
         };
         Self {
             tables: tables.into_iter().map(Arc::new).collect(),
+            values,
+            objects,
             records: records.lines().map(record).collect(),
             answers: answers.lines().map(value).collect(),
         }
@@ -57,16 +75,36 @@ impl World {
             let known = dajet_core::schema::find(&self.tables, name, |table| &table.name);
             (Arc::clone(name), known.cloned())
         };
-        let suggestions = self
-            .tables
-            .iter()
-            .map(|table| Arc::clone(&table.name))
-            .collect();
+        let value = |name: &Arc<str>| {
+            let known = dajet_core::schema::find(&self.values, name, |(known, _)| known);
+            known.map(|(_, value)| (Arc::clone(name), *value))
+        };
+        let tables = self.tables.iter().map(|table| Arc::clone(&table.name));
+        let values = self.values.iter().map(|(name, _)| Arc::clone(name));
         Schema {
             tables: names.iter().map(find).collect(),
-            suggestions,
-            values: Vec::new(),
+            suggestions: tables.chain(values).collect(),
+            values: names.iter().filter_map(value).collect(),
         }
+    }
+
+    /// What is known of a name or code.
+    pub fn known(&self, key: &MetadataKey) -> Known {
+        let object = self.objects.iter().find(|object| match key {
+            MetadataKey::Name(name) => object.full_name.to_lowercase() == name.to_lowercase(),
+            MetadataKey::Code(code) => object.code == *code,
+        });
+        let mut known = Known {
+            object: object.cloned(),
+            ..Known::default()
+        };
+        if let MetadataKey::Name(name) = key {
+            let schema = self.schema(std::slice::from_ref(name));
+            known.value = schema.value(name);
+            known.table = schema.table(name).cloned();
+            known.suggestions = schema.suggestions;
+        }
+        known
     }
 
     /// The next answer: an array of objects.
@@ -87,6 +125,19 @@ impl World {
             shape,
             groups: vec![rows],
         }
+    }
+}
+
+fn object(name: &str, code: i32) -> MetadataObject {
+    let (kind, own) = name.split_once('.').expect("two parts");
+    MetadataObject {
+        uuid: uuid::Uuid::from_u128(code as u128),
+        code,
+        kind: kind.into(),
+        name: own.into(),
+        full_name: name.into(),
+        table: Some(format!("_table{code}").into()),
+        owner: None,
     }
 }
 

@@ -14,6 +14,7 @@ mod hosting;
 mod infobase;
 mod look_ups;
 mod mistakes;
+mod names;
 mod node;
 mod outages;
 mod queries;
