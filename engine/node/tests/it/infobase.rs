@@ -240,6 +240,6 @@ fn wait_for(target: &Database, infobase: &Infobase, wanted: usize) {
             begun.elapsed() < Duration::from_secs(60),
             "{came} of {wanted} came"
         );
-        std::thread::sleep(Duration::from_millis(20));
+        target.execute("SELECT pg_sleep(0.02)");
     }
 }
