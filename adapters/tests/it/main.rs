@@ -2,6 +2,7 @@
 
 mod amqp;
 mod kafka;
+mod laws;
 mod offsets;
 mod onec;
 mod pgsql;

@@ -2,5 +2,6 @@
 
 mod broker;
 mod faults;
+mod laws;
 mod sink;
 mod source;

@@ -12,7 +12,7 @@ use dajet_core::{
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, ShortString};
 
-use super::broker::{Broker, KINDS, address, unique};
+use super::broker::{Broker, address, unique};
 
 type ReceiptFuture = BoxFuture<'static, Result<Receipt, SystemError>>;
 
@@ -56,44 +56,6 @@ pub fn numbered(queue: &str, numbers: std::ops::Range<usize>) -> Vec<Record> {
 }
 
 const QUEUE_BODY: [&str; 2] = ["RoutingKey", "Body"];
-
-#[tokio::test]
-async fn delivers_10000_records_in_order() {
-    const RECORDS: usize = 10_000;
-    let broker = Broker::connect().await;
-    for kind in KINDS {
-        let queue = broker.queue("order", kind, &[]).await;
-        let mut sink = sink(&QUEUE_BODY, &[]);
-        for first in (0..RECORDS).step_by(1000) {
-            let receipt = hand_over(&mut *sink, numbered(&queue, first..first + 1000)).await;
-            assert_eq!(
-                receipt.await.expect("it is delivered"),
-                Receipt { records: 1000 }
-            );
-        }
-        let bodies = broker.bodies(&queue).await;
-        assert_eq!(bodies.len(), RECORDS);
-        assert!(
-            bodies
-                .iter()
-                .enumerate()
-                .all(|(n, body)| *body == n.to_string())
-        );
-    }
-}
-
-#[tokio::test]
-async fn keeps_order_across_batches_whatever_receipt_is_awaited_first() {
-    let broker = Broker::connect().await;
-    let queue = broker.queue("two", "classic", &[]).await;
-    let mut sink = sink(&QUEUE_BODY, &[]);
-    let first = hand_over(&mut *sink, numbered(&queue, 0..500)).await;
-    let second = hand_over(&mut *sink, numbered(&queue, 500..700)).await;
-    assert_eq!(second.await.expect("it is delivered").records, 200);
-    assert_eq!(first.await.expect("it is delivered").records, 500);
-    let expected: Vec<_> = (0..700).map(|n| n.to_string()).collect();
-    assert_eq!(broker.bodies(&queue).await, expected);
-}
 
 #[tokio::test]
 async fn carries_every_property_and_type_of_header() {
@@ -244,18 +206,6 @@ async fn lets_messages_vanish_only_if_told_so() {
 }
 
 #[tokio::test]
-async fn finds_the_one_lost_message_among_a_thousand() {
-    let broker = Broker::connect().await;
-    for kind in KINDS {
-        let queue = broker.queue("lost", kind, &[]).await;
-        let mut records = numbered(&queue, 0..1000);
-        records[700][0] = Value::text(unique("nowhere"));
-        let error = refused(&mut *sink(&QUEUE_BODY, &[]), records).await;
-        assert_eq!(error.record, Some(700));
-    }
-}
-
-#[tokio::test]
 async fn names_a_missing_exchange_and_one_that_is_refused() {
     let columns = ["Exchange", "RoutingKey"];
     let broker = Broker::connect().await;
@@ -302,40 +252,6 @@ async fn names_the_message_that_a_full_queue_refuses() {
         message.as_deref(),
         Some("the connection has given up an earlier batch")
     );
-}
-
-#[tokio::test]
-async fn tells_that_the_queue_has_vanished_between_two_batches() {
-    let broker = Broker::connect().await;
-    let queue = broker.queue("vanishing", "classic", &[]).await;
-    let mut sink = sink(&QUEUE_BODY, &[]);
-    hand_over(&mut *sink, numbered(&queue, 0..10))
-        .await
-        .await
-        .expect("it is delivered");
-    broker.delete(&queue).await;
-    let error = refused(&mut *sink, numbered(&queue, 10..20)).await;
-    assert_eq!(error.message, format!("queue \"{queue}\" does not exist"));
-}
-
-#[tokio::test]
-async fn gives_up_the_connection_when_the_receipt_is_dropped() {
-    let broker = Broker::connect().await;
-    let queue = broker.queue("dropped", "quorum", &[]).await;
-    let mut dropped = sink(&QUEUE_BODY, &[]);
-    drop(hand_over(&mut *dropped, numbered(&queue, 0..5000)).await);
-    let error = refused(&mut *dropped, numbered(&queue, 0..1)).await;
-    assert_eq!(error.class, ErrorClass::Transient);
-    hand_over(&mut *sink(&QUEUE_BODY, &[]), numbered(&queue, 5000..5001))
-        .await
-        .await
-        .expect("it is delivered");
-    let bodies = broker.bodies(&queue).await;
-    let numbers: Vec<usize> = bodies
-        .iter()
-        .map(|body| body.parse().expect("a number"))
-        .collect();
-    assert!(numbers.is_sorted());
 }
 
 #[tokio::test]
@@ -405,15 +321,5 @@ async fn tells_why_it_cannot_connect_without_the_password() {
         error.hint.is_some_and(|hint| hint.contains("virtual host")),
         "{}",
         error.message
-    );
-}
-
-#[tokio::test]
-async fn answers_a_batch_without_records_at_once() {
-    let mut sink = open("amqp://127.0.0.1:1", &["RoutingKey"], &[]).expect("it is valid");
-    let receipt = hand_over(&mut *sink, Vec::new()).await;
-    assert_eq!(
-        receipt.await.expect("there is nothing to do"),
-        Receipt { records: 0 }
     );
 }

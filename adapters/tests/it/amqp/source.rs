@@ -79,13 +79,6 @@ pub async fn failure(source: &mut dyn Source) -> SystemError {
     }
 }
 
-async fn is_idle(source: &mut dyn Source) -> bool {
-    match source.read(DECIDING, &[]).await.expect("it is read") {
-        Read::Empty { complete } => complete,
-        Read::Batch { .. } => panic!("there is a batch"),
-    }
-}
-
 pub fn bodies(records: &Records) -> Vec<String> {
     let column = records.shape.index("Body").expect("it is a member");
     records
@@ -106,37 +99,6 @@ fn of_ten(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
     ];
     options.extend_from_slice(more);
     options
-}
-
-#[tokio::test]
-async fn reads_10000_messages_in_order() {
-    const MESSAGES: usize = 10_000;
-    let broker = Broker::connect().await;
-    for kind in KINDS {
-        let queue = broker.queue("drain", kind, &[]).await;
-        broker.fill(&queue, numbers(0..MESSAGES)).await;
-        let mut source = source(&queue, 2, &[]);
-        let mut seen = Vec::new();
-        let mut before: Option<Box<dyn Claim>> = None;
-        while seen.len() < MESSAGES {
-            let (records, claim) = batch(&mut *source).await;
-            assert!(records.rows.len() <= 1000);
-            seen.extend(bodies(&records));
-            if let Some(before) = before.replace(claim) {
-                before.commit().await.expect("it is acknowledged");
-            }
-        }
-        assert!(!is_idle(&mut *source).await, "a batch is open");
-        before
-            .expect("there is a last one")
-            .commit()
-            .await
-            .expect("it is acknowledged");
-        assert_eq!(seen, numbers(0..MESSAGES));
-        assert!(is_idle(&mut *source).await);
-        drop(source);
-        assert_eq!(broker.counts(&queue).await.0, 0);
-    }
 }
 
 /// Properties as another application sets them.
@@ -231,55 +193,15 @@ async fn makes_members_of_properties_and_headers() {
 }
 
 #[tokio::test]
-async fn gives_back_in_order_what_it_releases() {
+async fn marks_what_comes_again() {
     let broker = Broker::connect().await;
-    for kind in KINDS {
-        let queue = broker.queue("release", kind, &[]).await;
-        broker.fill(&queue, numbers(0..100)).await;
-        for earlier_first in [true, false] {
-            let mut source = source(&queue, 3, &of_ten(&[]));
-            let (records, first) = batch(&mut *source).await;
-            assert_eq!(bodies(&records), numbers(0..10), "{kind}");
-            let (records, second) = batch(&mut *source).await;
-            assert_eq!(bodies(&records), numbers(10..20));
-            drop(source);
-            let order = if earlier_first {
-                [first, second]
-            } else {
-                [second, first]
-            };
-            for claim in order {
-                claim.release().await.expect("it is given back");
-            }
-        }
-        let mut source = source(&queue, 1, &of_ten(&[]));
-        let (records, claim) = batch(&mut *source).await;
-        assert_eq!(bodies(&records), numbers(0..10));
+    let queue = broker.queue("again", "classic", &[]).await;
+    broker.fill(&queue, numbers(0..1)).await;
+    for again in [false, true] {
+        let (records, claim) = batch(&mut *source(&queue, 1, &[])).await;
         let column = records.shape.index("Redelivered").expect("it is a member");
-        assert!(
-            records
-                .rows
-                .iter()
-                .all(|row| row[column] == Value::Boolean(true))
-        );
-        claim.commit().await.expect("it is acknowledged");
-    }
-}
-
-#[tokio::test]
-async fn gives_back_in_order_what_is_dropped() {
-    let broker = Broker::connect().await;
-    for kind in KINDS {
-        let queue = broker.queue("drop", kind, &[]).await;
-        broker.fill(&queue, numbers(0..100)).await;
-        for _ in 0..5 {
-            let mut source = source(&queue, 2, &of_ten(&[]));
-            let (records, first) = batch(&mut *source).await;
-            assert_eq!(bodies(&records), numbers(0..10), "{kind}");
-            let (records, second) = batch(&mut *source).await;
-            assert_eq!(bodies(&records), numbers(10..20), "{kind}");
-            drop((first, source, second));
-        }
+        assert_eq!(records.rows[0][column], Value::Boolean(again));
+        claim.release().await.expect("it is given back");
     }
 }
 
@@ -344,37 +266,6 @@ async fn reads_one_by_one_with_a_prefetch_count_of_one() {
 }
 
 #[tokio::test]
-async fn ends_a_batch_at_the_limit_of_bytes() {
-    let broker = Broker::connect().await;
-    let queue = broker.queue("bytes", "classic", &[]).await;
-    broker
-        .fill(&queue, (0..20).map(|n| format!("{n:0>60000}")))
-        .await;
-    let mut source = source(
-        &queue,
-        1,
-        &of_ten(&[("BatchSize", Value::Integer(1000))])[1..],
-    );
-    let limit = Limit {
-        bytes: 250_000,
-        wait_for_locked: false,
-    };
-    let (mut seen, mut sizes) = (Vec::new(), BTreeSet::new());
-    while seen.len() < 20 {
-        let Read::Batch { records, claim, .. } = source.read(limit, &[]).await.expect("it is read")
-        else {
-            continue;
-        };
-        sizes.insert(records.rows.len());
-        seen.extend(bodies(&records));
-        claim.commit().await.expect("it is acknowledged");
-    }
-    assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
-    let expected: Vec<_> = (0..20).map(|n| format!("{n:0>60000}")).collect();
-    assert!(seen == expected);
-}
-
-#[tokio::test]
 async fn names_a_missing_queue() {
     let queue = unique("нет");
     let error = failure(&mut *source(&queue, 1, &[])).await;
@@ -385,27 +276,6 @@ async fn names_a_missing_queue() {
         error.message
     );
     assert_eq!(error.native_code.as_deref(), Some("404 NOT_FOUND"));
-}
-
-#[tokio::test]
-async fn notices_that_its_queue_is_deleted() {
-    let broker = Broker::connect().await;
-    for kind in KINDS {
-        let queue = broker.queue("deleted", kind, &[]).await;
-        broker.fill(&queue, numbers(0..10)).await;
-        let mut source = source(&queue, 1, &of_ten(&[]));
-        let (_, claim) = batch(&mut *source).await;
-        broker.delete(&queue).await;
-        let error = failure(&mut *source).await;
-        assert_eq!(error.class, ErrorClass::Transient);
-        assert_eq!(
-            error.message,
-            format!("the broker has ended the consumer of queue \"{queue}\"")
-        );
-        drop(claim);
-        let error = failure(&mut *self::source(&queue, 1, &[])).await;
-        assert_eq!(error.class, ErrorClass::Misconfigured);
-    }
 }
 
 #[tokio::test]

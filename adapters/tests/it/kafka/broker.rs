@@ -200,3 +200,17 @@ fn read_all(topic: &str) -> Vec<Seen> {
     }
     seen
 }
+
+/// Where the first partition of a topic ends.
+pub async fn ends(topic: &str) -> i64 {
+    let topic = topic.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers())
+            .create()
+            .expect("the settings are valid");
+        let marks = consumer.fetch_watermarks(&topic, 0, Duration::from_secs(30));
+        marks.expect("the broker answers").1
+    });
+    asked.await.expect("it does not panic")
+}

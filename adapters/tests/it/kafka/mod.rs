@@ -2,6 +2,7 @@
 
 pub mod broker;
 mod group;
+mod laws;
 mod offsets;
 mod source;
 
@@ -54,52 +55,6 @@ fn numbered(topic: &str, numbers: std::ops::Range<usize>) -> Vec<Record> {
     numbers
         .map(|n| vec![Value::text(topic), Value::Integer(n as i64)])
         .collect()
-}
-
-#[tokio::test]
-async fn delivers_100000_records_in_order() {
-    const RECORDS: usize = 100_000;
-    const BATCH: usize = 1000;
-    let topic = make_topic("order", 1, &[]).await;
-    let mut sink = sink(
-        &["Topic", "Value"],
-        &[("EnableIdempotence", Value::Boolean(false))],
-    );
-    let mut before: Option<ReceiptFuture> = None;
-    for first in (0..RECORDS).step_by(BATCH) {
-        let receipt = hand_over(&mut *sink, numbered(&topic, first..first + BATCH)).await;
-        if let Some(before) = before.replace(receipt) {
-            assert_eq!(
-                before.await.expect("it is delivered"),
-                Receipt { records: BATCH }
-            );
-        }
-    }
-    before
-        .expect("there is a last one")
-        .await
-        .expect("it is delivered");
-    let seen = read_topic(&topic).await;
-    assert_eq!(seen.len(), RECORDS);
-    for (n, message) in seen.iter().enumerate() {
-        assert_eq!(message.text(), n.to_string());
-    }
-}
-
-#[tokio::test]
-async fn keeps_order_across_batches_whatever_receipt_is_awaited_first() {
-    let topic = make_topic("two", 1, &[]).await;
-    let mut sink = sink(&["Topic", "Value"], &[]);
-    let first = hand_over(&mut *sink, numbered(&topic, 0..500)).await;
-    let second = hand_over(&mut *sink, numbered(&topic, 500..700)).await;
-    assert_eq!(second.await.expect("it is delivered").records, 200);
-    assert_eq!(first.await.expect("it is delivered").records, 500);
-    let seen: Vec<usize> = read_topic(&topic)
-        .await
-        .iter()
-        .map(|m| m.text().parse().expect("a number"))
-        .collect();
-    assert_eq!(seen, (0..700).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -415,14 +370,4 @@ async fn sends_smaller_requests_after_a_topic_has_refused_a_large_one() {
         .map(|m| m.text().parse().expect("a number"))
         .collect();
     assert_eq!(seen, (0..500).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn answers_a_batch_without_records_at_once() {
-    let mut sink = sink(&["Topic"], &[]);
-    let receipt = hand_over(&mut *sink, Vec::new()).await;
-    assert_eq!(
-        receipt.await.expect("there is nothing to do"),
-        Receipt { records: 0 }
-    );
 }

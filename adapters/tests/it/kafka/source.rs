@@ -10,9 +10,7 @@ use dajet_core::{
     SystemError, Value,
 };
 
-use super::broker::{
-    brokers, committed, delete_topic, make_topic, read_topic, write, write_numbers, write_to,
-};
+use super::broker::{brokers, committed, make_topic, read_topic, write, write_numbers, write_to};
 
 /// Longest wait of a test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -144,31 +142,6 @@ async fn fails(source: &mut dyn Source) -> SystemError {
 }
 
 #[tokio::test]
-async fn reads_100000_messages_in_order() {
-    const MESSAGES: usize = 100_000;
-    let (topic, group) = (make_topic("read", 1, &[]).await, group());
-    write_numbers(&topic, 0, 0..MESSAGES).await;
-    let mut source = source(&topic, &group, &[]);
-    let mut next = 0;
-    let mut open: Option<Batch> = None;
-    while next < MESSAGES {
-        let batch = batch(&mut *source).await;
-        assert!(batch.records.rows.len() <= 1000);
-        for value in batch.column("Value") {
-            assert_eq!(value, next.to_string());
-            next += 1;
-        }
-        // Two batches are open at a time; they are committed in order.
-        if let Some(before) = open.replace(batch) {
-            before.commit().await;
-        }
-    }
-    open.expect("there is a last one").commit().await;
-    assert_eq!(committed(&group, &topic, 0).await, Some(MESSAGES as i64));
-    assert!(drain(&mut *source).await.is_empty());
-}
-
-#[tokio::test]
 async fn keeps_the_order_of_each_partition() {
     let (topic, group) = (make_topic("partitions", 3, &[]).await, group());
     for partition in 0..3 {
@@ -240,22 +213,6 @@ async fn carries_keys_headers_tombstones_bytes_and_times() {
 }
 
 #[tokio::test]
-async fn gives_a_released_batch_and_all_behind_it_again() {
-    let (topic, group) = (make_topic("released", 1, &[]).await, group());
-    write_numbers(&topic, 0, 0..300).await;
-    let mut source = source(&topic, &group, &[("BatchSize", Value::Integer(100))]);
-    batch(&mut *source).await.commit().await;
-    let second = batch(&mut *source).await;
-    let third = batch(&mut *source).await;
-    assert_eq!(third.column("Value")[0], "200");
-    third.claim.release().await.expect("it is given back");
-    second.claim.release().await.expect("it is given back");
-    assert_eq!(committed(&group, &topic, 0).await, Some(100));
-    let again = values(&drain(&mut *source).await);
-    assert_eq!(again, (100..300).collect::<Vec<_>>());
-}
-
-#[tokio::test]
 async fn commits_an_earlier_batch_after_a_later_one_was_given_back() {
     let (topic, group) = (make_topic("earlier", 1, &[]).await, group());
     write_numbers(&topic, 0, 0..30).await;
@@ -270,33 +227,6 @@ async fn commits_an_earlier_batch_after_a_later_one_was_given_back() {
     assert_eq!(committed(&group, &topic, 0).await, Some(10));
     let again = values(&drain(&mut *source).await);
     assert_eq!(again, (10..30).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn begins_at_the_committed_offset_after_a_crash() {
-    let (topic, group) = (make_topic("crash", 1, &[]).await, group());
-    write_numbers(&topic, 0, 0..250).await;
-    let options = [("BatchSize", Value::Integer(100))];
-    let mut first = source(&topic, &group, &options);
-    batch(&mut *first).await.commit().await;
-    let lost = batch(&mut *first).await;
-    drop(first);
-    drop(lost);
-    let again = values(&drain(&mut *source(&topic, &group, &options)).await);
-    assert_eq!(again, (100..250).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn commits_what_is_open_when_the_source_is_dropped_first() {
-    let (topic, group) = (make_topic("stopped", 1, &[]).await, group());
-    write_numbers(&topic, 0, 0..20).await;
-    let mut source = source(&topic, &group, &[("BatchSize", Value::Integer(10))]);
-    let first = batch(&mut *source).await;
-    let second = batch(&mut *source).await;
-    drop(source);
-    first.commit().await;
-    second.commit().await;
-    assert_eq!(committed(&group, &topic, 0).await, Some(20));
 }
 
 #[tokio::test]
@@ -398,19 +328,6 @@ async fn goes_on_after_an_outage_of_the_brokers() {
     let next = batch(&mut *source).await;
     assert_eq!(next.column("Value"), ["2"]);
     next.commit().await;
-}
-
-#[tokio::test]
-async fn tells_that_a_topic_was_deleted() {
-    let (topic, group) = (make_topic("deleted", 1, &[]).await, group());
-    write_numbers(&topic, 0, 0..3).await;
-    let refresh = ("topic.metadata.refresh.interval.ms", Value::Integer(500));
-    let mut source = source(&topic, &group, &[refresh]);
-    batch(&mut *source).await.commit().await;
-    delete_topic(&topic).await;
-    let error = fails(&mut *source).await;
-    assert_eq!(error.class, ErrorClass::Misconfigured);
-    assert_eq!(error.message, format!("topic \"{topic}\" does not exist"));
 }
 
 #[tokio::test]

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use dajet_core::contract::Read;
-
 use super::fixture::{
     Database, SKIPPING, WAITING, batch, connect, drain, empty, integers, named_source,
     short_timeout, source, table,
@@ -140,32 +138,5 @@ async fn strict_order_never_skips() {
     let (records, _, claim) = batch(&mut source, SKIPPING).await;
     assert_eq!(integers(&records.rows), [1, 2, 3]);
     claim.commit().await.expect("commits");
-    database.close().await;
-}
-
-#[tokio::test]
-async fn a_killed_session_gives_back_and_the_next_read_heals() {
-    let database = Database::with(QUEUE).await;
-    let service = database.service();
-    let mut source = source(
-        &service,
-        drain(&table(&service, "q").await, &["id"], &["id"], 2),
-    );
-    let (_, _, claim) = batch(&mut source, WAITING).await;
-    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    database.client.batch_execute(kill).await.unwrap();
-    let error = claim.commit().await.expect_err("the connection is lost");
-    assert_eq!(error.class, dajet_core::ErrorClass::Transient, "{error}");
-    let read = loop {
-        match source.read(WAITING, &[]).await {
-            Ok(read) => break read,
-            Err(error) => assert_eq!(error.class, dajet_core::ErrorClass::Transient, "{error}"),
-        }
-    };
-    let Read::Batch { records, .. } = read else {
-        panic!("the rows are gone")
-    };
-    assert_eq!(integers(&records.rows), [1, 2]);
     database.close().await;
 }

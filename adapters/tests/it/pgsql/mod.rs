@@ -5,6 +5,7 @@ mod failures;
 mod fixture;
 mod infobase;
 mod inserts;
+mod laws;
 mod locks;
 mod metadata;
 mod offsets;

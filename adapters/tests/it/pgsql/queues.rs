@@ -5,67 +5,12 @@ use dajet_core::query::{Body, Statement};
 use dajet_core::{ErrorClass, Limit, Value};
 
 use super::fixture::{
-    Database, SKIPPING, WAITING, ascending, batch, drain, empty, insert, integers, one, query,
-    select, source, table,
+    Database, SKIPPING, WAITING, ascending, batch, drain, integers, one, query, select, source,
+    table,
 };
 
 const QUEUE: &str = "CREATE TABLE \"Очередь\" (\"Номер\" bigint PRIMARY KEY, \"Тело\" text);
     INSERT INTO \"Очередь\" SELECT n, 'сообщение ' || n FROM generate_series(1, 10) AS n ORDER BY random()";
-const COUNT: &str = "SELECT count(*) FROM \"Очередь\"";
-
-#[tokio::test]
-async fn commit_removes_rows_in_order() {
-    let database = Database::with(QUEUE).await;
-    let service = database.service();
-    let queue = drain(
-        &table(&service, "Очередь").await,
-        &["Номер", "Тело"],
-        &["Номер"],
-        4,
-    );
-    let mut source = source(&service, queue);
-    let mut all = Vec::new();
-    for expected in [4, 4, 2] {
-        let (records, keys, claim) = batch(&mut source, WAITING).await;
-        assert_eq!(records.rows.len(), expected);
-        assert_eq!(
-            records.rows[0][1],
-            Value::text(format!("сообщение {}", all.len() + 1))
-        );
-        assert_eq!(keys.describe(0), Some(format!("Номер = {}", all.len() + 1)));
-        all.extend(integers(&records.rows));
-        claim.commit().await.expect("commits");
-        assert_eq!(database.number(COUNT).await, 10 - all.len() as i64);
-    }
-    assert_eq!(all, (1..=10).collect::<Vec<_>>());
-    assert!(empty(&mut source, WAITING).await);
-    assert!(
-        !empty(&mut source, SKIPPING).await,
-        "a read that may have skipped rows proves nothing"
-    );
-    database.close().await;
-}
-
-#[tokio::test]
-async fn release_and_drop_give_back() {
-    let database = Database::with(QUEUE).await;
-    let service = database.service();
-    let mut source = source(
-        &service,
-        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
-    );
-    let (records, _, claim) = batch(&mut source, WAITING).await;
-    claim.release().await.expect("rolls back");
-    let (again, _, claim) = batch(&mut source, WAITING).await;
-    assert_eq!(records, again);
-    drop(claim);
-    // the first read of a generation waits for the rows of its predecessor
-    let (again, _, claim) = batch(&mut source, WAITING).await;
-    assert_eq!(records, again);
-    claim.commit().await.expect("commits");
-    assert_eq!(database.number(COUNT).await, 7);
-    database.close().await;
-}
 
 #[tokio::test]
 async fn open_claims_are_disjoint_and_in_order() {
@@ -89,32 +34,6 @@ async fn open_claims_are_disjoint_and_in_order() {
     // sessions are used again: two are all there ever were
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'host/%'";
     assert_eq!(database.number(sql).await, 2);
-    database.close().await;
-}
-
-#[tokio::test]
-async fn a_dropped_read_gives_back() {
-    let database = Database::with(QUEUE).await;
-    let service = database.service();
-    let mut source = source(
-        &service,
-        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
-    );
-    for polls in 1..40 {
-        let mut read = source.read(SKIPPING, &[]);
-        for _ in 0..polls {
-            let polled = futures::poll!(&mut read);
-            if polled.is_ready() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(read);
-    }
-    let (records, _, claim) = batch(&mut source, WAITING).await;
-    assert_eq!(integers(&records.rows), [1, 2, 3]);
-    claim.commit().await.expect("commits");
-    assert_eq!(database.number(COUNT).await, 7);
     database.close().await;
 }
 
@@ -203,36 +122,6 @@ async fn asks_for_fewer_rows_when_they_are_large() {
         batches[1..].iter().all(|bytes| *bytes <= limit.bytes),
         "{batches:?}"
     );
-    database.close().await;
-}
-
-#[tokio::test]
-async fn writes_to_the_same_database_join_the_claim() {
-    let sql = format!("{QUEUE}; CREATE TABLE \"Цель\" (\"Номер\" bigint)");
-    let database = Database::with(&sql).await;
-    let service = database.service();
-    let mut source = source(
-        &service,
-        drain(&table(&service, "Очередь").await, &["Номер"], &["Номер"], 3),
-    );
-    let insert = insert(&table(&service, "Цель").await, &["Номер"]);
-    let target = "SELECT \"Номер\" FROM \"Цель\" ORDER BY 1";
-    for commits in [false, true] {
-        let (records, _, mut claim) = batch(&mut source, WAITING).await;
-        assert_eq!(claim.identity(), service.identity());
-        let answer = claim
-            .execute(&insert, &records.rows)
-            .await
-            .expect("inserts");
-        assert_eq!(answer.groups, vec![Vec::<Vec<Value>>::new(); 3]);
-        match commits {
-            true => claim.commit().await.expect("commits"),
-            false => claim.release().await.expect("rolls back"),
-        }
-        let expected = if commits { vec![1, 2, 3] } else { vec![] };
-        assert_eq!(database.numbers(target).await, expected);
-    }
-    assert_eq!(database.number(COUNT).await, 7);
     database.close().await;
 }
 

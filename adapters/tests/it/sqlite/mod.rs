@@ -6,6 +6,7 @@
 
 mod addresses;
 mod fixture;
+mod laws;
 mod offsets;
 mod queues;
 mod sharing;

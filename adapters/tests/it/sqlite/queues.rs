@@ -1,6 +1,6 @@
 //! Reading a queue: order, limits, what commit and release do.
 
-use dajet_core::contract::{Limit, Read};
+use dajet_core::contract::Read;
 use dajet_core::query::{Binary, Body, Expr, Statement};
 use dajet_core::{ErrorClass, Value};
 
@@ -8,31 +8,6 @@ use super::fixture::*;
 
 const QUEUE: &str = "CREATE TABLE очередь(НомерСообщения INTEGER PRIMARY KEY, ТелоСообщения TEXT);
      INSERT INTO очередь VALUES (3, 'три'), (1, 'раз'), (2, NULL), (10, ''), (7, 'семь');";
-
-#[tokio::test]
-async fn reads_in_order_and_removes_at_commit() {
-    let fixture = Fixture::new(QUEUE);
-    let mut source = fixture.source("очередь", &["НомерСообщения"], 3).await;
-    let first = batch(&mut *source).await;
-    assert_eq!(first.first(), [1, 2, 3]);
-    assert_eq!(first.rows[0][1], Value::text("раз"));
-    assert_eq!(first.rows[1][1], Value::Null);
-    assert_eq!(
-        first.keys.describe(1).as_deref(),
-        Some("НомерСообщения = 2")
-    );
-    assert_eq!(fixture.ask("SELECT count(*) FROM очередь"), ["5"]);
-    first.claim.commit().await.unwrap();
-    assert_eq!(
-        fixture.ask("SELECT НомерСообщения FROM очередь ORDER BY 1"),
-        ["7", "10"]
-    );
-    let last = batch(&mut *source).await;
-    assert_eq!(last.first(), [7, 10]);
-    last.claim.commit().await.unwrap();
-    let read = source.read(ALL, &[]).await.unwrap();
-    assert!(matches!(read, Read::Empty { complete: true }));
-}
 
 #[tokio::test]
 async fn open_claims_are_disjoint_and_commit_in_turn() {
@@ -73,29 +48,6 @@ async fn a_row_that_comes_before_held_rows_is_read_next() {
         drop((one, two));
         fixture.run("DELETE FROM очередь WHERE НомерСообщения = 0");
     }
-}
-
-#[tokio::test]
-async fn release_and_drop_give_the_rows_back() {
-    let fixture = Fixture::new(QUEUE);
-    let mut source = fixture.source("очередь", &["НомерСообщения"], 2).await;
-    batch(&mut *source).await.claim.release().await.unwrap();
-    let again = batch(&mut *source).await;
-    assert_eq!(again.first(), [1, 2]);
-    drop(again);
-    assert_eq!(batch(&mut *source).await.first(), [1, 2]);
-    assert_eq!(fixture.ask("SELECT count(*) FROM очередь"), ["5"]);
-}
-
-#[tokio::test]
-async fn a_broken_off_read_holds_nothing() {
-    let fixture = Fixture::new(QUEUE);
-    let mut source = fixture.source("очередь", &["НомерСообщения"], 2).await;
-    for _ in 0..20 {
-        let read = source.read(ALL, &[]);
-        drop(tokio::time::timeout(std::time::Duration::ZERO, read).await);
-    }
-    assert_eq!(batch(&mut *source).await.first(), [1, 2]);
 }
 
 #[tokio::test]
@@ -145,34 +97,6 @@ async fn a_filter_and_its_parameters_choose_the_rows() {
     one.claim.commit().await.unwrap();
     two.claim.commit().await.unwrap();
     assert_eq!(fixture.ask("SELECT id FROM q"), ["2"]);
-}
-
-#[tokio::test]
-async fn a_read_stops_at_the_byte_limit() {
-    let fixture = Fixture::new(
-        "CREATE TABLE q(id INTEGER PRIMARY KEY, body BLOB);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
-         INSERT INTO q SELECT i, zeroblob(1000) FROM n;",
-    );
-    let mut source = fixture.source("q", &["id"], 100).await;
-    let limit = Limit {
-        bytes: 5000,
-        wait_for_locked: true,
-    };
-    let first = read_with(&mut *source, limit, &[])
-        .await
-        .unwrap()
-        .expect("there are rows");
-    assert_eq!(first.first(), [1, 2, 3, 4, 5]);
-    let limit = Limit {
-        bytes: 1,
-        wait_for_locked: true,
-    };
-    let next = read_with(&mut *source, limit, &[])
-        .await
-        .unwrap()
-        .expect("at least one row");
-    assert_eq!(next.first(), [6]);
 }
 
 #[tokio::test]

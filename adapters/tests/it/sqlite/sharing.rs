@@ -108,28 +108,6 @@ async fn two_sources_of_one_table_share_the_rows() {
 }
 
 #[tokio::test]
-async fn writes_to_the_same_file_join_the_commit() {
-    let fixture = Fixture::new(QUEUES);
-    let target = fixture.table("t").await;
-    let write = insert(&target, &["id", "body"]);
-    let mut source = fixture.source("q", &["id"], 2).await;
-    let mut one = batch(&mut *source).await;
-    one.claim.execute(&write, &one.rows).await.unwrap();
-    assert!(fixture.ask("SELECT * FROM t").is_empty());
-    drop(one);
-    let mut again = batch(&mut *source).await;
-    assert!(
-        fixture.ask("SELECT * FROM t").is_empty(),
-        "a dropped claim has written nothing"
-    );
-    let answer = again.claim.execute(&write, &again.rows).await.unwrap();
-    assert_eq!(answer.groups.len(), 2);
-    again.claim.commit().await.unwrap();
-    assert_eq!(fixture.ask("SELECT body FROM t ORDER BY id"), ["a", "b"]);
-    assert_eq!(fixture.ask("SELECT body FROM q ORDER BY id"), ["c", "d"]);
-}
-
-#[tokio::test]
 async fn a_row_can_go_back_into_its_queue() {
     let fixture = Fixture::new(QUEUES);
     let table = fixture.table("q").await;
@@ -141,33 +119,6 @@ async fn a_row_can_go_back_into_its_queue() {
         .unwrap();
     one.claim.commit().await.unwrap();
     assert_eq!(fixture.ask("SELECT count(*) FROM q"), ["4"]);
-}
-
-#[tokio::test]
-async fn a_refused_write_names_its_record_and_leaves_the_queue() {
-    let fixture = Fixture::new(QUEUES);
-    let target = fixture.table("t").await;
-    let write = insert(&target, &["id", "body"]);
-    let mut source = fixture.source("q", &["id"], 3).await;
-    let mut one = batch(&mut *source).await;
-    let rows = [
-        vec![Value::Integer(1), Value::text("x")],
-        vec![Value::Integer(2), Value::Null],
-        vec![Value::Integer(3), Value::text("y")],
-    ];
-    one.claim.execute(&write, &rows).await.unwrap();
-    let error = refused(one.claim.commit().await);
-    assert_eq!(
-        (error.class, error.record),
-        (ErrorClass::Rejected, Some(1)),
-        "{error}"
-    );
-    assert!(
-        error.message.contains("NOT NULL constraint failed: t.body"),
-        "{error}"
-    );
-    assert!(fixture.ask("SELECT * FROM t").is_empty());
-    assert_eq!(batch(&mut *source).await.first(), [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -202,24 +153,6 @@ async fn a_body_reads_what_it_wrote() {
     drop(two);
     assert_eq!(batch(&mut *source).await.first(), [3, 4]);
     assert_eq!(fixture.ask("SELECT count(*) FROM t"), ["3"]);
-}
-
-#[tokio::test]
-async fn a_failed_statement_poisons_the_claim() {
-    let fixture = Fixture::new(QUEUES);
-    let target = fixture.table("t").await;
-    let write = insert(&target, &["id", "body"]);
-    let mut claim = fixture.service.begin().await.unwrap();
-    let row = [vec![Value::Integer(1), Value::text("x")]];
-    claim.execute(&write, &row).await.unwrap();
-    let error = refused(claim.execute(&write, &row).await);
-    assert_eq!(
-        (error.class, error.record),
-        (ErrorClass::Rejected, Some(0)),
-        "{error}"
-    );
-    assert!(claim.commit().await.is_err());
-    assert!(fixture.ask("SELECT * FROM t").is_empty());
 }
 
 #[tokio::test]

@@ -159,23 +159,6 @@ async fn uuids_and_times_are_made_for_each_row() {
 }
 
 #[tokio::test]
-async fn an_autocommit_call_is_all_or_nothing() {
-    let fixture = Fixture::new("CREATE TABLE t(id INTEGER PRIMARY KEY);");
-    let table = fixture.table("t").await;
-    let write = insert(&table, &["id"]);
-    let rows: Vec<_> = [1, 2, 2].map(|id| vec![Value::Integer(id)]).into();
-    let error = refused(fixture.service.execute(&write, &rows).await);
-    assert_eq!(
-        (error.class, error.record),
-        (ErrorClass::Rejected, Some(2)),
-        "{error}"
-    );
-    assert!(fixture.ask("SELECT id FROM t").is_empty());
-    fixture.service.execute(&write, &rows[..2]).await.unwrap();
-    assert_eq!(fixture.ask("SELECT id FROM t"), ["1", "2"]);
-}
-
-#[tokio::test]
 async fn an_unknown_name_says_so_and_is_found_again() {
     let fixture = Fixture::new(TARGET);
     let table = fixture.table("t").await;

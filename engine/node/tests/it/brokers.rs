@@ -6,8 +6,6 @@ use super::rabbitmq::{self, Queue};
 use super::servers::{Database, brokers, messages, produce, topic};
 
 const INBOX: &str = "CREATE TABLE inbox (kind text, body text, row_number bigserial)";
-const QUEUE: &str = "CREATE TABLE outbox (id bigint PRIMARY KEY, body text);
-    INSERT INTO outbox SELECT n, 'тело ' || n FROM generate_series(1, 10000) n";
 
 fn bodies(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("тело {n}")).collect()
@@ -137,47 +135,6 @@ fn kafka_to_kafka() {
     let folder = tempfile::tempdir().unwrap();
     run_script(folder.path(), &text, &[]).expect(0, &["ended, 3000 records", "0 errors"]);
     assert_eq!(messages(&to, 3000), sent);
-}
-
-#[test]
-fn postgresql_to_rabbitmq() {
-    let source = Database::create("outbox", QUEUE);
-    let queue = Queue::create("sink", "quorum");
-    let text = format!(
-        "DECLARE @row object
-         USE '{}'
-         CONSUME TOP 1000 id, body INTO @row FROM outbox ORDER BY id
-         PRODUCE '{}' SELECT RoutingKey = '{}', Body = @row.body
-         END",
-        source.address(),
-        rabbitmq::address(),
-        queue.name
-    );
-    let folder = tempfile::tempdir().unwrap();
-    run_script(folder.path(), &text, &[]).expect(0, &["ended, 10000 records", "0 errors"]);
-    assert_eq!(queue.take(10_000), bodies(10_000));
-    assert_eq!(source.column("SELECT count(*) FROM outbox"), ["0"]);
-}
-
-#[test]
-fn rabbitmq_to_rabbitmq() {
-    let (from, to) = (
-        Queue::create("from", "classic"),
-        Queue::create("to", "classic"),
-    );
-    from.fill(bodies(3000));
-    let text = format!(
-        "DECLARE @message object
-         CONSUME '{0}' WITH QueueName = '{1}' INTO @message
-         PRODUCE '{0}' SELECT RoutingKey = '{2}', Body = @message.Body, Type = @message.Type",
-        rabbitmq::address(),
-        from.name,
-        to.name
-    );
-    let folder = tempfile::tempdir().unwrap();
-    run_script(folder.path(), &text, &[]).expect(0, &["ended, 3000 records", "0 errors"]);
-    assert_eq!(to.take(3000), bodies(3000));
-    assert_eq!(from.count(), 0);
 }
 
 #[test]

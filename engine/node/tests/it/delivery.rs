@@ -14,23 +14,6 @@ fn numbers(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn sqlite_to_sqlite_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    sqlite::outbox(folder.path(), 10_000);
-    run_script(folder.path(), COPY, &[])
-        .expect(0, &["ended, 10000 records in 100 batches", "0 errors"]);
-    assert_eq!(
-        sqlite::column(
-            folder.path(),
-            "orders.db",
-            "SELECT id FROM orders ORDER BY rowid"
-        ),
-        numbers(10_000)
-    );
-    assert!(sqlite::column(folder.path(), "outbox.db", "SELECT id FROM outbox").is_empty());
-}
-
-#[test]
 fn within_one_file_in_one_transaction() {
     let folder = tempfile::tempdir().unwrap();
     sqlite::outbox(folder.path(), 1000);
@@ -48,20 +31,6 @@ fn within_one_file_in_one_transaction() {
             "SELECT id FROM orders ORDER BY rowid"
         ),
         numbers(1000)
-    );
-    assert!(sqlite::column(folder.path(), "outbox.db", "SELECT id FROM outbox").is_empty());
-}
-
-#[test]
-fn sqlite_to_postgresql_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    sqlite::outbox(folder.path(), 2500);
-    let target = Database::create("target", ORDERS);
-    let text = COPY.replace("sqlite://orders.db", &target.address());
-    run_script(folder.path(), &text, &[]).expect(0, &["ended, 2500 records", "0 errors"]);
-    assert_eq!(
-        target.column("SELECT id FROM orders ORDER BY row_number"),
-        numbers(2500)
     );
     assert!(sqlite::column(folder.path(), "outbox.db", "SELECT id FROM outbox").is_empty());
 }

@@ -17,6 +17,7 @@ mod mistakes;
 mod names;
 mod node;
 mod outages;
+mod pairs;
 mod queries;
 mod rabbitmq;
 mod schema;

@@ -209,3 +209,20 @@ pub fn messages(topic: &str, count: usize) -> Vec<Pair> {
     }
     found
 }
+
+/// The offset that a group has committed in the one partition of a topic; 0 if there is none.
+pub fn committed(group: &str, topic: &str) -> usize {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("group.id", group)
+        .create()
+        .unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition(topic, 0);
+    let patience = Duration::from_secs(30);
+    let found = consumer.committed_offsets(partitions, patience).unwrap();
+    match found.elements()[0].offset() {
+        Offset::Offset(offset) => offset.try_into().unwrap(),
+        _ => 0,
+    }
+}
