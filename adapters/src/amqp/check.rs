@@ -32,7 +32,9 @@ fn check_sink(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
                 def(SinkOptions::DEFS, &option.name),
             ) {
                 (Some(member), _) => check_member(member, option),
-                (None, Some(def)) => options::check_literal(def, option),
+                (None, Some(def)) => {
+                    options::check_literal(def, option).or_else(|| check_zero(option))
+                }
                 (None, None) => Some(unknown(option)),
             },
         );
@@ -45,6 +47,7 @@ fn check_sink(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
             None => {}
         }
     }
+    found.extend(no_queue(uses));
     if !seen.contains_key("Exchange") && !seen.contains_key("RoutingKey") {
         let message = "neither option \"Exchange\" nor option \"RoutingKey\" is given";
         found.push(
@@ -53,6 +56,25 @@ fn check_sink(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
         );
     }
     found
+}
+
+/// An empty routing key names no queue, and no exchange stands before it.
+fn no_queue(uses: &[OptionUse]) -> Option<Diagnostic> {
+    let is_empty = |option: &OptionUse| match &option.literal {
+        Some(Value::Null) => true,
+        Some(Value::Text(text)) => text.is_empty(),
+        _ => false,
+    };
+    let given = |name: &str, empty: bool| {
+        uses.iter()
+            .find(|option| &*option.name == name && is_empty(option) == empty)
+    };
+    let key = given("RoutingKey", true)?;
+    let exchange = given("Exchange", false);
+    let message = "option \"RoutingKey\" takes the name of a queue, for no exchange is given";
+    exchange
+        .is_none()
+        .then(|| Diagnostic::error("E_PARAM", key.span, message))
 }
 
 fn check_member(member: Member, option: &OptionUse) -> Option<Diagnostic> {
@@ -82,23 +104,47 @@ fn unknown(option: &OptionUse) -> Diagnostic {
 }
 
 fn check_source(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
-    let mut found = options::check(SourceOptions::DEFS, whole, uses);
+    let of_produce = |option: &OptionUse| {
+        let name = &*option.name;
+        def(SourceOptions::DEFS, name).is_none()
+            && (Member::of(name).is_some() || def(SinkOptions::DEFS, name).is_some())
+    };
+    let (foreign, own): (Vec<_>, Vec<_>) = uses.iter().cloned().partition(of_produce);
+    let mut found = options::check(SourceOptions::DEFS, whole, &own);
+    for option in foreign {
+        let message = format!("option \"{}\" has no effect in CONSUME", option.name);
+        let hint = "It is an option of PRODUCE.";
+        found.push(Diagnostic::warning("W020", option.span, message).hint(hint));
+    }
     let given = |name: &str| uses.iter().any(|option| &*option.name == name);
     for option in uses {
         if &*option.name == "DeadLetter" && !given("MaxAttempts") {
             let message = "option \"DeadLetter\" needs \"MaxAttempts\"";
             found.push(Diagnostic::error("E_PARAM", option.span, message));
         }
-        let at_least_one = ["BatchSize", "MaxAttempts"].contains(&&*option.name);
-        if at_least_one && option.literal == Some(Value::Integer(0)) {
-            let message = format!(
-                "option \"{}\" takes a whole number from 1, not 0",
-                option.name
-            );
+        found.extend(check_zero(option));
+        let name = &*option.name;
+        let is_empty = matches!(&option.literal, Some(Value::Text(text)) if text.is_empty());
+        if ["QueueName", "DeadLetter"].contains(&name) && is_empty {
+            let message = format!("option \"{name}\" takes a text that is not empty");
             found.push(Diagnostic::error("E_PARAM", option.span, message));
         }
     }
     found
+}
+
+/// Numbers and times of which 0 makes no sense.
+fn check_zero(option: &OptionUse) -> Option<Diagnostic> {
+    let takes = match &*option.name {
+        "BatchSize" | "MaxAttempts" | "ConfirmWindow" => "a whole number from 1",
+        "PublisherConfirmsTimeout" | "ContinuationTimeout" | "RequestedConnectionTimeout" => {
+            "a time above 0"
+        }
+        _ => return None,
+    };
+    let message = format!("option \"{}\" takes {takes}, not 0", option.name);
+    (option.literal == Some(Value::Integer(0)))
+        .then(|| Diagnostic::error("E_PARAM", option.span, message))
 }
 
 fn def(defs: &'static [OptionDef], name: &str) -> Option<&'static OptionDef> {
@@ -194,12 +240,37 @@ mod tests {
     }
 
     #[test]
+    fn tells_what_no_queue_and_no_time_can_be() {
+        let with = [
+            ("ConfirmWindow", Some(Value::Integer(0))),
+            ("PublisherConfirmsTimeout", Some(Value::Integer(0))),
+        ];
+        let select = [("RoutingKey", Some(Value::text("")))];
+        assert_eq!(
+            found(Usage::Sink, &with, &select),
+            [
+                "0 E_PARAM option \"ConfirmWindow\" takes a whole number from 1, not 0",
+                "1 E_PARAM option \"PublisherConfirmsTimeout\" takes a time above 0, not 0",
+                "2 E_PARAM option \"RoutingKey\" takes the name of a queue, for no exchange is given",
+            ]
+        );
+        let select = [("RoutingKey", Some(Value::text(""))), ("Exchange", None)];
+        assert_eq!(found(Usage::Sink, &[], &select), [""; 0]);
+        let queue = [("QueueName", Some(Value::text("")))];
+        assert_eq!(
+            found(Usage::BrokerSource(Targets::None), &queue, &[]),
+            ["0 E_PARAM option \"QueueName\" takes a text that is not empty"]
+        );
+    }
+
+    #[test]
     fn tells_mistakes_of_consume_at_their_place() {
         let with = [
             ("QueueNam", None),
             ("PrefetchCount", Some(Value::Integer(70_000))),
             ("DeadLetter", Some(Value::text("письма"))),
             ("BatchSize", Some(Value::Integer(0))),
+            ("Exchange", None),
         ];
         assert_eq!(
             found(Usage::BrokerSource(Targets::None), &with, &[]),
@@ -207,6 +278,7 @@ mod tests {
                 "0 W020 unknown option \"QueueNam\" | Did you mean \"QueueName\"?",
                 "1 E_PARAM option \"PrefetchCount\" takes a whole number from 0 to 65535, not 70000",
                 "90 E_PARAM option \"QueueName\" is missing",
+                "4 W020 option \"Exchange\" has no effect in CONSUME | It is an option of PRODUCE.",
                 "2 E_PARAM option \"DeadLetter\" needs \"MaxAttempts\"",
                 "3 E_PARAM option \"BatchSize\" takes a whole number from 1, not 0",
             ]

@@ -7,6 +7,7 @@ use dajet_core::diagnostic::nearest;
 use dajet_core::{Diagnostic, Span, Value, options};
 
 use super::check_source::check_source;
+use super::literal;
 use super::message::Member;
 use super::properties::{self, PRODUCER, Side, side};
 use super::settings::{BROKERS, SinkOptions, TIMEOUT, probe};
@@ -62,8 +63,8 @@ fn check_sink(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
 
 fn check_member(member: Member, option: &OptionUse) -> Option<Diagnostic> {
     let expected = match (member, option.literal.as_ref()?) {
-        (Member::Topic, Value::Text(text)) if !text.is_empty() => return None,
-        (Member::Topic, _) => "a text that is not empty",
+        (Member::Topic, Value::Text(text)) if literal::is_topic(text) => return None,
+        (Member::Topic, _) => literal::TOPIC,
         (Member::Partition, Value::Null) => return None,
         (Member::Partition, Value::Integer(number))
             if i32::try_from(*number).is_ok_and(|n| n >= 0) =>
@@ -72,7 +73,7 @@ fn check_member(member: Member, option: &OptionUse) -> Option<Diagnostic> {
         }
         (Member::Partition, _) => "a whole number from 0",
         (Member::Headers, Value::Text(_) | Value::Integer(_) | Value::Boolean(_)) => "an object",
-        (Member::Timestamp, Value::Integer(_) | Value::Boolean(_)) => "a datetime",
+        (Member::Timestamp, Value::Text(_) | Value::Integer(_) | Value::Boolean(_)) => "a datetime",
         _ => return None,
     };
     Some(Diagnostic::error(
@@ -288,12 +289,35 @@ mod tests {
                 ]
             ),
             [
-                "1 E_PARAM option \"Acks\" does not take 'maybe'",
+                "1 E_PARAM option \"Acks\" takes 'all', '-1', '0' or '1', not 'maybe'",
                 "2 E_PARAM option \"LingerMs\" does not take 'скоро'",
                 "3 E_PARAM option \"MessageTimeoutMs\" takes a length of time (a whole number, or a text such as '500ms', '30s', '5m'), not 'never'",
                 "4 E_UNSUPPORTED option \"TransactionalId\" is not supported",
-                "5 E_PARAM option \"Topic\" takes a text that is not empty",
+                "5 E_PARAM option \"Topic\" takes a name of at most 249 letters a to z, digits, '.', '_' and '-'",
                 "6 E_PARAM option \"Partition\" takes a whole number from 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn reports_what_the_library_would_find_only_later() {
+        let with = [
+            ("BootstrapServers", Some(Value::text("host:порт"))),
+            ("SaslMechanism", Some(Value::text("PLAIM"))),
+            ("acks", Some(Value::Integer(7))),
+        ];
+        let select = [
+            ("Topic", Some(Value::text("a b"))),
+            ("Timestamp", Some(Value::text("вчера"))),
+        ];
+        assert_eq!(
+            found(&with, &select),
+            [
+                "0 E_PARAM option \"BootstrapServers\" takes a list 'host:port, host:port', not 'host:порт'",
+                "1 E_PARAM option \"SaslMechanism\" takes 'PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'GSSAPI' or 'OAUTHBEARER', not 'PLAIM' | Did you mean 'PLAIN'?",
+                "2 E_PARAM option \"acks\" takes 'all', '-1', '0' or '1', not '7'",
+                "3 E_PARAM option \"Topic\" takes a name of at most 249 letters a to z, digits, '.', '_' and '-'",
+                "4 E_PARAM option \"Timestamp\" takes a datetime",
             ]
         );
     }

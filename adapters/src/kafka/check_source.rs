@@ -7,6 +7,7 @@ use dajet_core::diagnostic::nearest;
 use dajet_core::{Diagnostic, Span, Targets, Value, options};
 
 use super::check::{check_value, nearest_property, unknown};
+use super::literal;
 use super::properties::{self, CONSUMER, PRODUCER, PRODUCER_ONLY, Side, source_side};
 use super::settings::BROKERS;
 use super::source_settings::{GROUP, SourceOptions, is_ours_alone, is_table, ours};
@@ -15,7 +16,11 @@ use super::source_settings::{GROUP, SourceOptions, is_ours_alone, is_table, ours
 pub(super) fn check_source(whole: Span, uses: &[OptionUse], targets: Targets) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut seen: BTreeMap<String, Span> = BTreeMap::new();
-    for option in uses {
+    // NULL says the same as absence.
+    for option in uses
+        .iter()
+        .filter(|option| option.literal != Some(Value::Null))
+    {
         let canonical = match ours(&option.name) {
             Some(name) => {
                 found.extend(check_ours(name, option));
@@ -71,10 +76,11 @@ pub(super) fn check_source(whole: Span, uses: &[OptionUse], targets: Targets) ->
 fn check_ours(name: &str, option: &OptionUse) -> Option<Diagnostic> {
     let def = SourceOptions::DEFS.iter().find(|def| def.name == name)?;
     let expected = match (name, option.literal.as_ref()?) {
-        ("Topic", Value::Text(text)) if text.trim_matches([',', ' ']).is_empty() => {
-            "a text that is not empty"
+        ("Topic", Value::Text(text)) if !literal::is_topic_list(text) => {
+            "names of topics, each of letters a to z, digits, '.', '_' and '-', or patterns that begin with ^"
         }
         ("OffsetTable", Value::Text(text)) if !is_table(text) => "the name of a table",
+        ("DeadLetterTopic", Value::Text(text)) if !literal::is_topic(text) => literal::TOPIC,
         ("BatchSize" | "MaxAttempts", Value::Integer(0)) => "a whole number from 1, not 0",
         _ => return options::check_literal(def, option),
     };
@@ -189,7 +195,7 @@ mod tests {
 
     #[test]
     fn reports_what_is_missing_at_the_statement() {
-        let told = found(&[("MaxAttempts", None)]);
+        let told = found(&[("MaxAttempts", None), ("GroupId", Some(Value::Null))]);
         let short: Vec<_> = told.iter().map(|d| d.split(" |").next().unwrap()).collect();
         assert_eq!(
             short,
@@ -232,14 +238,19 @@ mod tests {
             ("BatchSize", Some(Value::Integer(0))),
             ("AutoOffsetReset", Some(Value::text("никогда"))),
             ("OffsetTable", Some(Value::text("t"))),
+            ("DeadLetterTopic", Some(Value::text(""))),
+            ("MaxAttempts", Some(Value::Integer(2))),
         ]);
+        all[1].1 = Some(Value::text(" "));
         assert_eq!(
             found(&all),
             [
-                "2 E_PARAM option \"Topic\" takes a text that is not empty",
+                "1 E_PARAM option \"GroupId\" takes a text that is not empty, not ' '",
+                "2 E_PARAM option \"Topic\" takes names of topics, each of letters a to z, digits, '.', '_' and '-', or patterns that begin with ^",
                 "3 E_PARAM option \"BatchSize\" takes a whole number from 1, not 0",
-                "4 E_PARAM option \"AutoOffsetReset\" does not take 'никогда'",
+                "4 E_PARAM option \"AutoOffsetReset\" takes 'earliest', 'latest', 'error', 'beginning', 'end', 'smallest' or 'largest', not 'никогда'",
                 "5 E_PARAM option \"OffsetTable\" needs a database that the script writes to | Offsets are kept in the database that gets the rows, in the same transaction.",
+                "6 E_PARAM option \"DeadLetterTopic\" takes a name of at most 249 letters a to z, digits, '.', '_' and '-'",
             ]
         );
     }

@@ -19,6 +19,7 @@ mod ledger;
 mod letter;
 mod limits;
 mod line;
+mod literal;
 mod message;
 mod offsets;
 mod poison;

@@ -11,6 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 use super::limits;
+use super::literal;
 use super::message::Member;
 use super::properties::{self, SECRET, Side, side};
 
@@ -242,7 +243,7 @@ pub(super) fn probe(
     let mut one = ClientConfig::new();
     one.set(property, value);
     let Err(error) = one.create_native_config() else {
-        return Ok(());
+        return literal::check(name, property, value);
     };
     let told = match &error {
         KafkaError::ClientConfig(_, told, ..) => told.as_str(),
@@ -255,6 +256,7 @@ pub(super) fn probe(
             None => error,
         });
     }
+    literal::check(name, property, value)?;
     let message = if told.contains("not supported in this build") {
         format!("option \"{name}\" is not supported by this build")
     } else if SECRET.contains(&property) {
@@ -361,7 +363,7 @@ mod tests {
         );
         assert_eq!(
             refused(&[BROKERS, ("Acks", Value::text("maybe"))]),
-            "option \"Acks\" does not take 'maybe'"
+            "option \"Acks\" takes 'all', '-1', '0' or '1', not 'maybe'"
         );
         assert_eq!(
             refused(&[BROKERS, ("TransactionalId", Value::text("x"))]),

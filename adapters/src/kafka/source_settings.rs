@@ -385,7 +385,7 @@ mod tests {
         );
         assert_eq!(
             with("AutoOffsetReset", Value::text("never")),
-            "option \"AutoOffsetReset\" does not take 'never'"
+            "option \"AutoOffsetReset\" takes 'earliest', 'latest', 'error', 'beginning', 'end', 'smallest' or 'largest', not 'never'"
         );
         assert_eq!(
             with("MaxAttempts", Value::Integer(3)),
