@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
-use super::dialect::{Feed, Rendered};
+use super::dialect::{self, Feed, Rendered};
 use super::failure::{CODE, classify, is_refusal};
 use super::session::{Prepared, Session, Variant};
 use super::values::{Buffer, Column, Scalar};
@@ -73,6 +73,15 @@ pub(super) async fn execute(
             statement.parameters
         );
         return Err(SystemError::fault(message));
+    }
+    if let Body::Sequence(sequence) = &statement.body {
+        let (client, text) = (session.client(), dialect::sequence(sequence));
+        let running = client.batch_execute(&text);
+        session.run(&statement.attempted(), running).await?;
+        return Ok(Answer {
+            shape: Arc::default(),
+            groups: vec![Vec::new(); parameters.len()],
+        });
     }
     if parameters.len() > 1 && matches!(statement.body, Body::Select(_)) {
         return joined(session, surroundings, statement, parameters).await;

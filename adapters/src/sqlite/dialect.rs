@@ -83,6 +83,12 @@ pub fn render(statement: &Statement) -> Result<Rendered, SystemError> {
         Body::Drain(drain) => {
             writer.drain_for_people(drain)?;
         }
+        Body::Sequence(_) => {
+            let error = unsupported("a sequence that SQLite itself would keep");
+            return Err(error.with_hint(
+                "VECTOR draws from the table \"dajet_sequences\"; it needs no CREATE SEQUENCE.",
+            ));
+        }
     }
     Ok(writer.out)
 }

@@ -37,6 +37,7 @@ impl Statement {
             },
             Body::Insert(insert) => format!("cannot insert into table \"{}\"", insert.table.name),
             Body::Drain(queue) => format!("cannot read queue \"{}\"", queue.from.table.name),
+            Body::Sequence(sequence) => sequence.attempted(),
         }
     }
 
@@ -55,6 +56,62 @@ pub enum Body {
     Insert(Insert),
     /// `CONSUME … FROM table`: only ever given to `Service::source`.
     Drain(Drain),
+    /// `CREATE SEQUENCE` and its like
+    Sequence(Sequence),
+}
+
+/// A statement about a sequence. Each is one transaction of its own.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    /// The name of the sequence, as `VECTOR` takes it.
+    pub name: Arc<str>,
+    /// What happens.
+    pub action: SequenceAction,
+}
+
+/// What happens with a sequence.
+#[derive(Clone, Debug)]
+pub enum SequenceAction {
+    /// `CREATE SEQUENCE`: nothing if it is there already.
+    Create {
+        /// `START WITH`
+        start: Option<i64>,
+        /// `INCREMENT BY`, not 0.
+        increment: i64,
+        /// `CACHE`, positive.
+        cache: i64,
+    },
+    /// `DROP SEQUENCE`
+    Drop,
+    /// `APPLY SEQUENCE`: the sequence numbers the rows that are inserted from now on, whatever they bring.
+    Apply {
+        /// The table.
+        table: Arc<Table>,
+        /// The physical column that gets the number.
+        column: Arc<str>,
+        /// Rows that are there already get numbers too, in the order of the column.
+        recalculate: bool,
+    },
+    /// `REVOKE SEQUENCE`: it does so no longer; nothing if it did not.
+    Revoke {
+        /// The table.
+        table: Arc<Table>,
+    },
+}
+
+impl Sequence {
+    fn attempted(&self) -> String {
+        let (verb, table) = match &self.action {
+            SequenceAction::Create { .. } => ("create", None),
+            SequenceAction::Drop => ("drop", None),
+            SequenceAction::Apply { table, .. } => ("apply", Some(("to", table))),
+            SequenceAction::Revoke { table } => ("revoke", Some(("from", table))),
+        };
+        let of_table = table.map_or(String::new(), |(word, table)| {
+            format!(" {word} table \"{}\"", table.name)
+        });
+        format!("cannot {verb} sequence \"{}\"{of_table}", self.name)
+    }
 }
 
 /// A query.

@@ -91,6 +91,45 @@ pub struct Statement {
     pub keyword: Span,
 }
 
+/// A statement about a sequence.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    /// The sequence.
+    pub name: Name,
+    /// What happens.
+    pub action: SequenceAction,
+}
+
+/// What happens with a sequence.
+#[derive(Clone, Debug)]
+pub enum SequenceAction {
+    /// `CREATE SEQUENCE name [AS type] [START WITH n] [INCREMENT BY n] [CACHE n]`
+    Create {
+        /// `START WITH`
+        start: Option<i64>,
+        /// `INCREMENT BY`
+        increment: i64,
+        /// `CACHE`
+        cache: i64,
+    },
+    /// `DROP SEQUENCE name`
+    Drop,
+    /// `APPLY SEQUENCE name ON table(column) [RECALCULATE]`
+    Apply {
+        /// The table.
+        table: Name,
+        /// The column.
+        column: Name,
+        /// `RECALCULATE`
+        recalculate: bool,
+    },
+    /// `REVOKE SEQUENCE name ON table`
+    Revoke {
+        /// The table.
+        table: Name,
+    },
+}
+
 /// The kinds of statements that are built; others are [`StatementKind::Unsupported`].
 #[derive(Clone, Debug)]
 pub enum StatementKind {
@@ -211,6 +250,8 @@ pub enum StatementKind {
     },
     /// A construct of the language that is not built yet; already reported by the parser, its text skipped.
     Unsupported,
+    /// `CREATE | DROP | APPLY | REVOKE SEQUENCE`
+    Sequence(Box<Sequence>),
 }
 
 /// `MAXDOP …`

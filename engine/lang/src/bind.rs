@@ -4,6 +4,7 @@ mod columns;
 mod compare;
 mod insert;
 mod select;
+mod sequence;
 mod typing;
 
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub fn bind(
         names::Body::Select(select) => binder.select(select).map(Body::Select),
         names::Body::Insert(insert) => binder.insert(insert).map(Body::Insert),
         names::Body::Drain(drain) => binder.drain(drain).map(Body::Drain),
+        names::Body::Sequence(sequence) => binder.sequence(sequence).map(Body::Sequence),
     };
     match body {
         Some(body) if binder.errors.is_empty() => {

@@ -268,6 +268,7 @@ impl Lowering {
                 self.produce(statement, address, with, select);
             }
             StatementKind::Insert { table, query } => self.insert(statement, table, query),
+            StatementKind::Sequence(sequence) => self.sequence(statement, sequence),
             StatementKind::ConsumeTable(_)
             | StatementKind::ConsumeBroker { .. }
             | StatementKind::Unsupported => {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dajet_core::query::{Binary, Function, JoinKind, Unary};
 use dajet_core::{DataType, Span, Value};
 
-use crate::ast::Name;
+use crate::ast::{Name, Sequence};
 
 /// A statement.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(crate) enum Body {
     Select(Select),
     Insert(Insert),
     Drain(Drain),
+    Sequence(Sequence),
 }
 
 /// A query.

@@ -10,6 +10,7 @@ mod expression;
 mod names;
 mod produce;
 mod query;
+mod sequence;
 mod skip;
 mod statements;
 mod unsupported;

@@ -150,6 +150,8 @@ pub enum StatementKind {
     Insert,
     /// `PRODUCE`
     Produce,
+    /// `CREATE SEQUENCE` and its like
+    Sequence,
 }
 
 impl StatementKind {

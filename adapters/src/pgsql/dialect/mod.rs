@@ -4,6 +4,7 @@ mod drain;
 mod expression;
 mod insert;
 mod select;
+mod sequence;
 mod texts;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use dajet_core::{Column, DataType, PhysicalColumn, Shape, SystemError};
 use super::values::{Reading, Slot, Take, Wire};
 
 pub(super) use drain::drain;
+pub(super) use sequence::sequence;
 
 /// A statement as SQL text.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +60,10 @@ pub(super) fn render(statement: &Statement, as_text: &[usize]) -> Result<Rendere
         Body::Select(query) => select::select(query, as_text),
         Body::Insert(insert) => insert::insert(insert),
         Body::Drain(queue) => drain(queue, drain::Limit::Written, queue.strict, as_text),
+        Body::Sequence(statement) => Ok(Rendered {
+            sql: sequence(statement),
+            ..Rendered::default()
+        }),
     }
 }
 

@@ -152,7 +152,7 @@ impl Service for Database {
 fn answer(statement: &Statement, groups: Vec<Vec<Record>>) -> Answer {
     let shape = match &statement.body {
         Body::Select(select) => Shape::new(select.columns.iter().map(|c| c.name.clone())),
-        Body::Insert(_) | Body::Drain(_) => Arc::default(),
+        Body::Insert(_) | Body::Drain(_) | Body::Sequence(_) => Arc::default(),
     };
     Answer { shape, groups }
 }

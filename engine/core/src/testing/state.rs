@@ -324,6 +324,7 @@ impl State {
                     Vec::new()
                 }
                 Body::Drain(_) => return Err(not_supported("CONSUME outside of a source")),
+                Body::Sequence(_) => return Err(not_supported("a sequence")),
             };
             groups.push(group);
         }

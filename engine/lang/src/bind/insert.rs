@@ -118,7 +118,7 @@ impl Binder<'_> {
     }
 
     /// The target column of a name.
-    fn target(&mut self, table: &Arc<Table>, name: &Name) -> Option<Arc<Column>> {
+    pub(super) fn target(&mut self, table: &Arc<Table>, name: &Name) -> Option<Arc<Column>> {
         let Some(column) = table.column(&name.text) else {
             let message = format!(
                 "unknown column \"{}\" in table \"{}\"",

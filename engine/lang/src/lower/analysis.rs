@@ -168,7 +168,7 @@ impl StatementPlan {
             Body::Insert(insert) if insert.reads_itself => &self.tables,
             Body::Insert(_) => &self.tables[1..],
             Body::Select(_) => &self.tables,
-            Body::Drain(_) => &[],
+            Body::Drain(_) | Body::Sequence(_) => &[],
         }
     }
 }

@@ -272,7 +272,7 @@ fn is_look_up(statement: &StatementPlan) -> bool {
     };
     match &**body {
         Body::Select(select) => statement.kind == StatementKind::Select && !draws(select),
-        Body::Insert(_) | Body::Drain(_) => false,
+        Body::Insert(_) | Body::Drain(_) | Body::Sequence(_) => false,
     }
 }
 

@@ -7,7 +7,9 @@ use dajet_core::{Shape, Span, Value};
 
 use super::queries::tables_of;
 use super::{Flow, Lowering};
-use crate::ast::{self, Block, MaxParallel, Name, OptionItem, Path, Query, Statement};
+use crate::ast::{
+    self, Block, MaxParallel, Name, OptionItem, Path, Query, Sequence, SequenceAction, Statement,
+};
 use crate::names;
 use crate::plan::{Detail, MessagePlan, StatementId, StatementKind, StatementPlan};
 use crate::program::{Expr, ExprKind, Op, Parallel, Place, Purpose, Template, TemplatePart};
@@ -192,6 +194,40 @@ impl Lowering {
             place,
             parameters,
             detail: Detail::Names(Box::new(names::Body::Insert(insert))),
+        });
+        self.builder().emit(Op::Call {
+            statement: id,
+            into: None,
+        });
+    }
+
+    /// `CREATE | DROP | APPLY | REVOKE SEQUENCE`
+    pub(super) fn sequence(&mut self, statement: &Statement, sequence: &Sequence) {
+        if self.in_body() {
+            let message = "a statement about a sequence stands behind a source";
+            let hint = "Put it in front of CONSUME: it is run once.";
+            self.hinted("E_UNSUPPORTED", statement.keyword, message, hint);
+        }
+        let place = self.place("SEQUENCE", statement.keyword);
+        let tables = match &sequence.action {
+            SequenceAction::Apply { table, .. } | SequenceAction::Revoke { table } => {
+                vec![Arc::clone(&table.text)]
+            }
+            SequenceAction::Create { .. } | SequenceAction::Drop => Vec::new(),
+        };
+        let id = self.add_statement(StatementPlan {
+            kind: StatementKind::Sequence,
+            span: statement.span,
+            tables,
+            values: Vec::new(),
+            writes: true,
+            address: self.constant_address(place),
+            address_span: self.address_span(place, statement.keyword),
+            options: Vec::new(),
+            called: true,
+            place,
+            parameters: Vec::new(),
+            detail: Detail::Names(Box::new(names::Body::Sequence(sequence.clone()))),
         });
         self.builder().emit(Op::Call {
             statement: id,

@@ -15,7 +15,7 @@ use super::knowledge::Question;
 use super::run::{Next, Pending, State};
 use super::sinks;
 use crate::bind::bind;
-use crate::plan::{Detail, MessagePlan, Plan, StatementId};
+use crate::plan::{Detail, MessagePlan, Plan, StatementId, StatementKind};
 use crate::program::{Op, Place, Program, Purpose, Target, Type};
 
 impl State {
@@ -120,7 +120,11 @@ impl State {
 
     pub(super) fn call(&mut self, plan: &Plan, id: StatementId, pending: Pending) -> Outcome<Next> {
         let statement = plan.statement(id);
-        let what = if statement.writes { "INSERT" } else { "SELECT" };
+        let what = match statement.kind {
+            StatementKind::Insert => "INSERT",
+            StatementKind::Sequence => "SEQUENCE",
+            _ => "SELECT",
+        };
         let address = self.address(statement.place, what, statement.span)?;
         let Some(bound) = self.sinks.bound(id, &address) else {
             return Ok(self.ask_schema(plan, id, address));

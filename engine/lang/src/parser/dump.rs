@@ -147,7 +147,33 @@ fn simple_statement(statement: &Statement) -> String {
         StatementKind::Insert { table, query: rows } => {
             format!("(insert {} {})", table.text, query(rows))
         }
+        StatementKind::Sequence(sequence) => sequence_of(sequence),
         _ => "(unsupported)".to_owned(),
+    }
+}
+
+fn sequence_of(sequence: &Sequence) -> String {
+    let name = &sequence.name.text;
+    match &sequence.action {
+        SequenceAction::Create {
+            start,
+            increment,
+            cache,
+        } => {
+            let start = start.map_or(String::new(), |start| format!(" start {start}"));
+            format!("(create-sequence {name}{start} by {increment} cache {cache})")
+        }
+        SequenceAction::Drop => format!("(drop-sequence {name})"),
+        SequenceAction::Apply {
+            table,
+            column,
+            recalculate,
+        } => {
+            let recalculate = if *recalculate { " recalculate" } else { "" };
+            let (table, column) = (&table.text, &column.text);
+            format!("(apply-sequence {name} {table}.{column}{recalculate})")
+        }
+        SequenceAction::Revoke { table } => format!("(revoke-sequence {name} {})", table.text),
     }
 }
 

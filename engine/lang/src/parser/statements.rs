@@ -36,6 +36,12 @@ impl Parser<'_> {
             Keyword::Try => self.try_statement(span),
             Keyword::Case => self.case_statement(span)?,
             Keyword::Modify => self.modify()?,
+            Keyword::Create | Keyword::Drop | Keyword::Apply | Keyword::Revoke => {
+                match self.sequence_statement(keyword)? {
+                    Some(statement) => statement,
+                    None => self.unsupported_statement(keyword, span),
+                }
+            }
             _ => self.unsupported_statement(keyword, span),
         })
     }

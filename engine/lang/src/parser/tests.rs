@@ -330,18 +330,22 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("DEFINE Мои.Строка(Код string, Когда datetime)", "DEFINE"),
     ("IMPORT 'file://types.djs'", "IMPORT"),
     (
-        "CREATE SEQUENCE so START WITH 10 INCREMENT BY 5",
-        "CREATE SEQUENCE",
-    ),
-    (
-        "APPLY SEQUENCE so ON Т.С(Номер) RECALCULATE",
-        "APPLY SEQUENCE",
-    ),
-    (
         "CREATE TEMPORARY TABLE T AS (SELECT a FROM B)",
         "CREATE TEMPORARY TABLE",
     ),
 ];
+
+#[test]
+fn parses_statements_about_sequences() {
+    check(
+        "CREATE SEQUENCE so START WITH 10 INCREMENT BY 5 DROP SEQUENCE so;",
+        "(create-sequence so start 10 by 5 cache 1) (drop-sequence so)",
+    );
+    check(
+        "APPLY SEQUENCE so ON Т.С(Номер) RECALCULATE REVOKE SEQUENCE so ON Т.С",
+        "(apply-sequence so Т.С.Номер recalculate) (revoke-sequence so Т.С)",
+    );
+}
 
 #[test]
 fn parses_case_statements_and_modify() {

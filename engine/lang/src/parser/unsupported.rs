@@ -41,13 +41,13 @@ impl Parser<'_> {
         StatementKind::Unsupported
     }
 
-    /// The keywords that name the construct, as CREATE SEQUENCE; those behind the first are taken.
+    /// The keywords that name the construct, as CREATE TYPE; those behind the first are taken.
     fn construct(&mut self, keyword: Keyword, span: Span) -> (Span, String) {
-        use Keyword::{Apply, Computed, Create, Drop, Revoke, Sequence, Table, Temporary, Type};
+        use Keyword::{Apply, Computed, Create, Drop, Revoke, Table, Temporary, Type};
         let (mut what, mut name) = (span, keyword.text().to_owned());
         while matches!(keyword, Apply | Create | Drop | Revoke)
             && let Some(next) = self.keyword()
-            && matches!(next, Computed | Sequence | Table | Temporary | Type)
+            && matches!(next, Computed | Table | Temporary | Type)
         {
             what = what.to(self.advance().span);
             name.push(' ');

@@ -166,6 +166,7 @@ impl Plan {
             StatementKind::Drain | StatementKind::Consume => "CONSUME",
             StatementKind::Select => "SELECT",
             StatementKind::Insert => "INSERT",
+            StatementKind::Sequence => "SEQUENCE",
             StatementKind::Produce => "PRODUCE",
         };
         let mut shown = what.to_owned();

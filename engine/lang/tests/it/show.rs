@@ -15,6 +15,7 @@ pub fn value(value: &Value) -> String {
 
 pub fn body(body: &Body) -> String {
     match body {
+        Body::Sequence(sequence) => format!("sequence {} {}", sequence.name, action(sequence)),
         Body::Select(query) => select(query),
         Body::Insert(insert) => {
             let item = |(target, value): &(std::sync::Arc<Column>, Expr)| {
@@ -207,5 +208,24 @@ fn sign(op: Binary) -> &'static str {
         Binary::Multiply => "*",
         Binary::Divide => "/",
         Binary::Remainder => "%",
+    }
+}
+
+/// What happens with a sequence, tables by their names.
+fn action(sequence: &dajet_core::query::Sequence) -> String {
+    use dajet_core::query::SequenceAction;
+    match &sequence.action {
+        SequenceAction::Create {
+            start,
+            increment,
+            cache,
+        } => format!("create from {start:?} by {increment} cache {cache}"),
+        SequenceAction::Drop => "drop".into(),
+        SequenceAction::Apply {
+            table,
+            column,
+            recalculate,
+        } => format!("apply to {}.{column} recalculate {recalculate}", table.name),
+        SequenceAction::Revoke { table } => format!("revoke from {}", table.name),
     }
 }

@@ -21,6 +21,7 @@ mod pairs;
 mod queries;
 mod rabbitmq;
 mod schema;
+mod sequences;
 mod servers;
 mod sqlite;
 mod stopping;
