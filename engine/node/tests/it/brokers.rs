@@ -168,15 +168,76 @@ fn a_refused_row_gives_the_messages_back() {
     assert_eq!(queue.count(), 0);
 }
 
+/// What `dajet check` tells of the options that stand in the third line.
+#[track_caller]
+fn check_options(statement: &str, options: &str, parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = match statement.strip_prefix("CONSUME ") {
+        Some(address) => {
+            format!("DECLARE @m object\nCONSUME {address} WITH\n{options}\nINTO @m\nPRINT 'x'\n")
+        }
+        None => format!("DECLARE @m string = ''\n{statement}\n{options}\n"),
+    };
+    std::fs::write(folder.path().join("script.djs"), text).unwrap();
+    let run = dajet(folder.path(), &["check", "script.djs"]);
+    run.expect(3, parts);
+}
+
 #[test]
 fn mistakes_in_the_options_of_a_broker_are_found_before_a_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = "DECLARE @message object\nCONSUME 'amqp://localhost/' WITH QueueNam = 'q' INTO @message\nPRINT @message.Body\n";
-    std::fs::write(folder.path().join("script.djs"), text).unwrap();
-    dajet(folder.path(), &["check", "script.djs"]).expect(3, &["script.djs:2", "QueueName"]);
-    let text =
-        "DECLARE @message object\nCONSUME 'sqlite://a.db' INTO @message\nPRINT @message.Body\n";
-    std::fs::write(folder.path().join("script.djs"), text).unwrap();
-    dajet(folder.path(), &["check", "script.djs"])
-        .expect(3, &["script.djs:2:9", "\"sqlite\" cannot give messages"]);
+    check_options(
+        "CONSUME 'amqp://localhost/'",
+        "QueueNam = 'q', PrefetchCount = 70000, Exchange = 'e'",
+        &[
+            "error[E_PARAM]: option \"QueueName\" is missing",
+            "script.djs:3:1",
+            "Did you mean \"QueueName\"?",
+            "script.djs:3:17",
+            "from 0 to 65535, not 70000",
+            "script.djs:3:40",
+            "option \"Exchange\" has no effect in CONSUME",
+        ],
+    );
+    check_options(
+        "CONSUME 'kafka'",
+        "BootstrapServers = 'h:1', GruopId = 'g', Topic = 'a b', AutoOffsetReset = 'erliest'",
+        &[
+            "option \"GroupId\" is missing",
+            "script.djs:3:27",
+            "Did you mean \"GroupId\"?",
+            "script.djs:3:42",
+            "script.djs:3:57",
+            "Did you mean 'earliest'?",
+        ],
+    );
+    check_options(
+        "PRODUCE 'kafka' WITH BootstrapServers = '', Akcs = 'all'",
+        "SELECT Topik = 't', Value = @m",
+        &[
+            "option \"Topic\" is missing",
+            "script.djs:2:22",
+            "a list 'host:port, host:port', not ''",
+            "script.djs:2:45",
+            "Did you mean \"Acks\"?",
+            "script.djs:3:8",
+            "Did you mean \"Topic\"?",
+        ],
+    );
+    check_options(
+        "PRODUCE 'amqp://localhost/' WITH ConfirmWindow = 0",
+        "SELECT RoutingKy = 'q', Priority = 300, Body = @m",
+        &[
+            "neither option \"Exchange\" nor option \"RoutingKey\" is given",
+            "script.djs:2:34",
+            "a whole number from 1, not 0",
+            "script.djs:3:8",
+            "Did you mean \"RoutingKey\"?",
+            "script.djs:3:25",
+        ],
+    );
+    check_options(
+        "CONSUME 'sqlite://a.db'",
+        "QueueName = 'q'",
+        &["script.djs:2:9", "\"sqlite\" cannot give messages"],
+    );
 }

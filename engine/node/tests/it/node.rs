@@ -132,6 +132,16 @@ impl Node {
         }
     }
 
+    /// Waits until each of `wanted` has been in a line on standard error.
+    pub fn wait_for_errors(&mut self, wanted: &[&str]) {
+        let mut missing = wanted.to_vec();
+        while let Some(first) = missing.first().copied() {
+            if let Some((Stream::Err, line)) = self.next(first) {
+                missing.retain(|wanted| !line.contains(wanted));
+            }
+        }
+    }
+
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -27,6 +27,7 @@ pub struct Queue {
     runtime: Runtime,
     _connection: Connection,
     channel: Channel,
+    kind: String,
     pub name: String,
 }
 
@@ -42,26 +43,43 @@ impl Queue {
             let channel = connection.create_channel().await.unwrap();
             let confirm = ConfirmSelectOptions::default();
             channel.confirm_select(confirm).await.unwrap();
-            let mut arguments = FieldTable::default();
-            arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
-            let options = QueueDeclareOptions {
-                durable: true,
-                ..QueueDeclareOptions::default()
-            };
-            let declared = channel.queue_declare(name.as_str().into(), options, arguments);
-            declared.await.unwrap();
             (connection, channel)
         });
-        Self {
+        let queue = Self {
             runtime,
             _connection: connection,
             channel,
+            kind: kind.to_owned(),
             name,
-        }
+        };
+        queue.declare();
+        queue
+    }
+
+    /// Makes it, if it is not there.
+    pub fn declare(&self) {
+        let mut arguments = FieldTable::default();
+        let kind = AMQPValue::LongString(self.kind.as_str().into());
+        arguments.insert("x-queue-type".into(), kind);
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        let name = self.name.as_str().into();
+        let declared = self.channel.queue_declare(name, options, arguments);
+        self.runtime.block_on(declared).unwrap();
+    }
+
+    /// Removes it with all that it holds.
+    pub fn delete(&self) {
+        let name = self.name.as_str().into();
+        let options = QueueDeleteOptions::default();
+        let deleted = self.channel.queue_delete(name, options);
+        self.runtime.block_on(deleted).unwrap();
     }
 
     /// Publishes messages, in order, and waits until they are durable.
-    pub fn fill(&self, bodies: impl IntoIterator<Item = String>) {
+    pub fn fill<T: AsRef<[u8]>>(&self, bodies: impl IntoIterator<Item = T>) {
         self.runtime.block_on(async {
             let mut confirms = Vec::new();
             for body in bodies {
@@ -69,7 +87,7 @@ impl Queue {
                     ShortString::default(),
                     self.name.as_str().into(),
                     BasicPublishOptions::default(),
-                    body.as_bytes(),
+                    body.as_ref(),
                     BasicProperties::default().with_type("тип".into()),
                 );
                 confirms.push(sent.await.unwrap());

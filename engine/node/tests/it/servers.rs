@@ -136,34 +136,78 @@ pub fn brokers() -> String {
     variable("DAJET_TEST_KAFKA")
 }
 
-/// Creates a topic of one partition with a name of its own.
-pub fn topic(prefix: &str) -> String {
-    let name = unique(prefix);
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
         .set("bootstrap.servers", brokers())
         .create()
-        .unwrap();
-    let topic = NewTopic::new(&name, 1, TopicReplication::Fixed(1));
-    let created = runtime()
-        .block_on(admin.create_topics([&topic], &AdminOptions::new()))
-        .unwrap();
-    created.into_iter().for_each(|result| {
-        result.unwrap();
-    });
+        .unwrap()
+}
+
+/// Creates a topic of one partition with a name of its own.
+pub fn topic(prefix: &str) -> String {
+    topic_of(prefix, &[])
+}
+
+/// Creates a topic with properties.
+pub fn topic_of(prefix: &str, properties: &[(&str, &str)]) -> String {
+    let name = unique(prefix);
+    try_to_create(&name, properties).unwrap();
     name
+}
+
+/// Creates a topic that was deleted: the brokers need a moment to forget the old one.
+pub fn create_topic(name: &str) {
+    let begun = Instant::now();
+    while let Err(error) = try_to_create(name, &[]) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+    }
+}
+
+fn try_to_create(name: &str, properties: &[(&str, &str)]) -> Result<(), String> {
+    let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+    for (key, value) in properties {
+        topic = topic.set(key, value);
+    }
+    let created = runtime().block_on(admin().create_topics([&topic], &AdminOptions::new()));
+    match created.map_err(|error| error.to_string())?.remove(0) {
+        Ok(_) => Ok(()),
+        Err((_, code)) => Err(code.to_string()),
+    }
+}
+
+/// Deletes a topic.
+pub fn delete_topic(name: &str) {
+    let deleted = runtime().block_on(admin().delete_topics(&[name], &AdminOptions::new()));
+    deleted.unwrap().remove(0).unwrap();
 }
 
 /// Produces messages to a topic, in order, and waits until they are durable.
 pub fn produce(topic: &str, messages: impl IntoIterator<Item = Pair>) {
+    let messages: Vec<Pair> = messages.into_iter().collect();
+    let records = messages.iter().map(|(key, value)| BaseRecord {
+        key: key.as_deref().map(str::as_bytes),
+        payload: value.as_deref().map(str::as_bytes),
+        ..BaseRecord::to(topic)
+    });
+    send(records);
+}
+
+/// Produces messages that may be no text.
+pub fn produce_bytes(topic: &str, values: &[&[u8]]) {
+    send(
+        values
+            .iter()
+            .map(|value| BaseRecord::to(topic).payload(*value)),
+    );
+}
+
+fn send<'a>(records: impl Iterator<Item = BaseRecord<'a, [u8], [u8]>>) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers())
         .set("enable.idempotence", "true")
         .create()
         .unwrap();
-    for (key, value) in messages {
-        let mut record = BaseRecord::<str, str>::to(topic);
-        record.key = key.as_deref();
-        record.payload = value.as_deref();
+    for record in records {
         producer.send(record).map_err(|(error, _)| error).unwrap();
         producer.poll(Duration::ZERO);
     }
