@@ -140,6 +140,8 @@ impl Slot {
             (_, Value::Null, Some(length)) => empty(wire, length, out),
             (Take::Whole, value, _) => whole(value, wire, out)?,
             (Take::TypeCode, Value::Entity(entity), _) => out.put_i32(entity.code),
+            // the four bytes themselves
+            (Take::TypeCode, Value::Binary(bytes), _) if bytes.len() == 4 => out.put_slice(bytes),
             (Take::TypeCode, value, _) => {
                 return Err(format!("{} without a type code", value.type_name()));
             }
@@ -374,6 +376,8 @@ fn uuid(value: &Value) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn slot(take: Take, empty: Option<usize>) -> Slot {
@@ -442,6 +446,8 @@ mod tests {
             );
         }
         let code = slot(Take::TypeCode, None);
+        let key = Value::Binary(Bytes::from_static(&[0, 0, 0, 7]));
+        assert_eq!(put(&code, key, &Type::BYTEA), Ok(Some(vec![0, 0, 0, 7])));
         assert!(put(&code, Value::Uuid(Uuid::nil()), &Type::BYTEA).is_err());
     }
 
