@@ -19,13 +19,15 @@ use super::infobase::{Layout, PgStore};
 use super::relations::{Details, Relation, details, find, relations};
 use super::session::Session;
 use crate::mapping::{KnownColumn, MappedTable, Mapping};
-use crate::onec::{self, Derived, Metadata, MetadataError, NamedValue};
+use crate::onec::{self, Derived, Metadata, NamedValue};
 
 /// Attempts to read metadata that is updated in the meantime.
 const ATTEMPTS_MAX: usize = 3;
 
 /// What is known of one database, until it is forgotten.
 pub(super) struct Catalog {
+    /// Where the database is, for messages.
+    place: Arc<str>,
     /// Where relative paths start, and the path of the mapping file.
     mapping_file: Option<(PathBuf, String)>,
     mapping: Mutex<Option<Arc<Mapping>>>,
@@ -72,8 +74,9 @@ impl Found<'_> {
 }
 
 impl Catalog {
-    pub(super) fn new(mapping_file: Option<(PathBuf, String)>) -> Self {
+    pub(super) fn new(place: Arc<str>, mapping_file: Option<(PathBuf, String)>) -> Self {
         Self {
+            place,
             mapping_file,
             mapping: Mutex::default(),
             known: Mutex::default(),
@@ -195,7 +198,7 @@ impl Catalog {
             Ok(version) if version == metadata.version() => Ok(true),
             Err(error) if !error.unknown_name => Err(error),
             Ok(_) | Err(_) => {
-                tracing::info!("the configuration of the infobase has changed");
+                tracing::info!(database = %self.place, "the configuration of the infobase has changed");
                 self.stale.store(true, Ordering::Release);
                 self.known.lock().clear();
                 Ok(false)
@@ -266,12 +269,12 @@ impl Catalog {
         };
         let mut store = PgStore::new(session, &layout);
         for _ in 0..ATTEMPTS_MAX {
-            let metadata = Metadata::open(&mut store).await.map_err(unreadable)?;
+            let metadata = Metadata::open(&mut store).await?;
             if store.version().await? != metadata.version() {
                 continue;
             }
             if !told && store.extensions().await? > 0 {
-                tracing::warn!("the infobase has extensions: their objects are not known");
+                tracing::warn!(database = %self.place, "the infobase has extensions: their objects are not known");
             }
             *infobase = Some(Infobase {
                 layout,
@@ -284,8 +287,8 @@ impl Catalog {
         Err(being_updated("1C metadata changes while it is read"))
     }
 
-    /// Runs something on the metadata, `None` if the database is no infobase.
-    async fn with_metadata(
+    /// Sees to it that the metadata is there and current; `None` if the database is no infobase, its tables otherwise.
+    async fn current(
         &self,
         session: &mut Session,
         infobase: &mut Option<Infobase>,
@@ -306,7 +309,7 @@ impl Catalog {
         key: &MetadataKey,
     ) -> Result<Option<Arc<MetadataObject>>, SystemError> {
         let mut infobase = self.infobase.lock().await;
-        self.with_metadata(session, &mut infobase).await?;
+        self.current(session, &mut infobase).await?;
         let Some(Infobase {
             layout, metadata, ..
         }) = &mut *infobase
@@ -328,7 +331,7 @@ impl Catalog {
             .flat_map(|mapping| mapping.names().cloned())
             .collect();
         let mut infobase = self.infobase.lock().await;
-        self.with_metadata(session, &mut infobase).await?;
+        self.current(session, &mut infobase).await?;
         if let Some(Infobase {
             layout, metadata, ..
         }) = &mut *infobase
@@ -362,7 +365,7 @@ impl Catalog {
         names: &[Arc<str>],
     ) -> Result<Vec<MappingLine>, SystemError> {
         let mut infobase = self.infobase.lock().await;
-        let relations = self.with_metadata(session, &mut infobase).await?;
+        let relations = self.current(session, &mut infobase).await?;
         let (Some(known), Some(relations)) = (&mut *infobase, relations) else {
             return Ok(Vec::new());
         };
@@ -429,11 +432,6 @@ impl Known {
 /// The configuration is being updated, or the database restored: it heals by waiting.
 fn being_updated(what: &str) -> SystemError {
     SystemError::transient(CODE, format!("{what}: is the configuration being updated"))
-}
-
-/// Metadata that cannot be read; while the configuration is updated files may be missing.
-fn unreadable(error: MetadataError) -> SystemError {
-    SystemError::from(error)
 }
 
 /// The reference that a name stands for.

@@ -43,6 +43,7 @@ pub(super) fn open(
         .map
         .clone()
         .map(|file| (environment.root.clone(), file));
+    let catalog = Catalog::new(target.place(), mapping_file);
     let opening = Opening {
         target,
         role: Role::Service,
@@ -53,7 +54,7 @@ pub(super) fn open(
     Ok(Arc::new(PgService {
         opening,
         pool,
-        catalog: Catalog::new(mapping_file),
+        catalog,
     }))
 }
 
