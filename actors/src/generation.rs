@@ -7,7 +7,7 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-use dajet_core::{Address, ErrorClass, Span, Value};
+use dajet_core::{Address, ErrorClass, Signs, Span, Value};
 use dajet_lang::machine::Variables;
 use dajet_lang::plan::{PipelineId, PipelinePlan};
 use parking_lot::Mutex;
@@ -47,6 +47,11 @@ impl Progress {
 
     pub(crate) fn variables(&self) -> Variables {
         self.variables.lock().clone()
+    }
+
+    /// Where source and sinks show what is to be seen of them.
+    pub(crate) fn signs(&self) -> Signs {
+        self.gauge.lock().signs().clone()
     }
 
     pub(crate) fn show(&self, doing: Doing) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use dajet_core::Signs;
 use parking_lot::Mutex;
 
 /// The counters of one script. Cheap to clone; clones count together.
@@ -28,6 +29,8 @@ struct Counters {
     ended: AtomicBool,
     failed: AtomicBool,
     last_error: Mutex<Option<String>>,
+    /// Those of the pipelines that live.
+    signs: Mutex<Vec<Signs>>,
 }
 
 /// The counters at one moment.
@@ -47,6 +50,10 @@ pub struct Snapshot {
     pub retries: u64,
     /// What the script does.
     pub state: State,
+    /// Messages behind the last commits, as far as the sources know.
+    pub lag: Option<u64>,
+    /// Why a system holds the script up, if one does.
+    pub blocked: Option<String>,
     /// The latest error, with its causes.
     pub last_error: Option<String>,
     /// Time from read to commit of the latest committed batch.
@@ -62,6 +69,8 @@ pub enum State {
     Running,
     /// Every source is empty and nothing is in flight.
     Idle,
+    /// A system holds a pipeline up, and says so.
+    Blocked,
     /// A pipeline waits before it tries again.
     Waiting,
     /// Drains.
@@ -97,9 +106,23 @@ impl Observer {
             errors: c.errors.load(Relaxed),
             retries: c.retries.load(Relaxed),
             state: self.state(),
+            lag: self.lag(),
+            blocked: self.blocked(),
             last_error: c.last_error.lock().clone(),
             batch_latency: (latency > 0).then(|| Duration::from_micros(latency)),
         }
+    }
+
+    fn lag(&self) -> Option<u64> {
+        let signs = self.counters.signs.lock();
+        let known = signs.iter().filter_map(Signs::lag);
+        known.reduce(u64::saturating_add)
+    }
+
+    fn blocked(&self) -> Option<String> {
+        let signs = self.counters.signs.lock();
+        let reason = signs.iter().find_map(Signs::blocked);
+        reason.map(|reason| reason.to_string())
     }
 
     fn state(&self) -> State {
@@ -110,6 +133,8 @@ impl Observer {
             State::Ended
         } else if c.stopping.load(Relaxed) {
             State::Stopping
+        } else if self.blocked().is_some() {
+            State::Blocked
         } else if c.waiting.load(Relaxed) > 0 {
             State::Waiting
         } else if c.running.load(Relaxed) > 0 || c.in_flight.load(Relaxed) > 0 {
@@ -148,8 +173,11 @@ impl Observer {
     }
 
     pub(crate) fn pipeline(&self) -> Gauge {
+        let signs = Signs::default();
+        self.counters.signs.lock().push(signs.clone());
         Gauge {
             counters: self.counters.clone(),
+            signs,
             shown: None,
         }
     }
@@ -192,10 +220,16 @@ pub(crate) enum Doing {
 /// Shows what one pipeline does; shows nothing any more when dropped.
 pub(crate) struct Gauge {
     counters: Arc<Counters>,
+    signs: Signs,
     shown: Option<Doing>,
 }
 
 impl Gauge {
+    /// Where source and sinks of the pipeline show what is to be seen of them.
+    pub(crate) fn signs(&self) -> &Signs {
+        &self.signs
+    }
+
     pub(crate) fn show(&mut self, doing: Doing) {
         if self.shown == Some(doing) {
             return;
@@ -223,6 +257,8 @@ impl Gauge {
 impl Drop for Gauge {
     fn drop(&mut self) {
         self.hide();
+        let mut signs = self.counters.signs.lock();
+        signs.retain(|known| !known.is_same(&self.signs));
     }
 }
 
@@ -245,6 +281,25 @@ mod tests {
         assert_eq!(observer.snapshot().state, State::Running);
         observer.ended(Some("порядок нарушен".to_owned()));
         assert_eq!(observer.snapshot().state, State::Failed);
+    }
+
+    #[test]
+    fn shows_the_lag_of_all_pipelines_and_what_blocks_one() {
+        let observer = Observer::new();
+        let (mut a, b) = (observer.pipeline(), observer.pipeline());
+        a.show(Doing::Running);
+        assert_eq!(observer.snapshot().lag, None);
+        a.signs().show_lag(3);
+        b.signs().show_lag(4);
+        assert_eq!(observer.snapshot().lag, Some(7));
+        let blocked = b.signs().block("нет памяти");
+        let snapshot = observer.snapshot();
+        assert_eq!(snapshot.state, State::Blocked);
+        assert_eq!(snapshot.blocked.as_deref(), Some("нет памяти"));
+        drop(blocked);
+        drop(b);
+        let snapshot = observer.snapshot();
+        assert_eq!((snapshot.state, snapshot.lag), (State::Running, Some(3)));
     }
 
     #[test]

@@ -252,7 +252,8 @@ impl Work {
             None => {
                 let span = script.plan.statement(statement).span;
                 let opened = script.services.sink(spec);
-                let sink = opened.map_err(|error| PipelineError::system(error, span))?;
+                let mut sink = opened.map_err(|error| PipelineError::system(error, span))?;
+                sink.show(&self.generation.progress.signs());
                 OpenSink { id, sink }
             }
         };

@@ -141,7 +141,8 @@ impl Work {
             );
         };
         let source = script.spec.services.broker(&spec);
-        let source = source.map_err(|error| PipelineError::system(error, generation.span()))?;
+        let mut source = source.map_err(|error| PipelineError::system(error, generation.span()))?;
+        source.show(&generation.progress.signs());
         Ok(Opened {
             service: None,
             source,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dajet_core::SystemError;
+use dajet_core::signs::{Blocked, Signs};
 use futures::StreamExt;
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
@@ -36,13 +37,15 @@ pub(super) struct Dial {
     pub(super) name: Arc<str>,
     /// Where relative paths start.
     pub(super) root: PathBuf,
+    /// Where it is shown that the broker blocks publishers.
+    pub(super) signs: Signs,
 }
 
 /// What the broker has told besides answers.
 #[derive(Default)]
 struct Told {
-    /// Why it blocks publishers, while it does.
-    blocked: Option<String>,
+    /// Why it blocks publishers, while it does, and the sign of it.
+    blocked: Option<(String, Blocked)>,
     /// Why it has closed a channel.
     error: Option<Error>,
 }
@@ -82,7 +85,11 @@ impl Link {
             }
         };
         let told = Arc::new(Mutex::new(Told::default()));
-        let listened = listen(connection.events_listener(), told.clone(), place.clone());
+        let listened = listen(
+            connection.events_listener(),
+            told.clone(),
+            (place.clone(), dial.signs.clone()),
+        );
         let watch = tokio::spawn(listened).abort_handle();
         Ok(Self {
             connection: Some(connection),
@@ -123,8 +130,10 @@ impl Link {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.failed(doing, &error)),
             Err(_) => {
+                // Why the broker is silent is forgotten with the connection.
+                let silent = self.silent(doing, self.call_timeout);
                 self.abandon();
-                Err(self.silent(doing, self.call_timeout))
+                Err(silent)
             }
         }
     }
@@ -157,13 +166,15 @@ impl Link {
 
     /// Why the broker blocks publishers, if it does.
     pub(super) fn blocked(&self) -> Option<String> {
-        self.told.lock().blocked.clone()
+        let told = self.told.lock();
+        told.blocked.as_ref().map(|(reason, _)| reason.clone())
     }
 
     /// Ends the connection at once, without a word. The broker gives back what is not acknowledged; what is not confirmed may or may not have
     /// been taken.
     pub(super) fn abandon(&self) {
         self.dead.store(true, Ordering::Release);
+        self.told.lock().blocked = None;
         pull(&self.plug);
     }
 
@@ -186,6 +197,7 @@ impl Link {
             return;
         };
         self.watch.abort();
+        self.told.lock().blocked = None;
         let plug = self.plug.clone();
         let runtime = tokio::runtime::Handle::try_current();
         let (Ok(runtime), false) = (runtime, self.dead.load(Ordering::Acquire)) else {
@@ -292,14 +304,15 @@ async fn certificates(path: &Path) -> Result<String, SystemError> {
 async fn listen(
     events: impl futures::Stream<Item = Event> + Send,
     told: Arc<Mutex<Told>>,
-    place: Arc<str>,
+    (place, signs): (Arc<str>, Signs),
 ) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Event::ConnectionBlocked(reason) => {
                 tracing::warn!(%place, reason, "rabbitmq blocks publishers");
-                told.lock().blocked = Some(reason);
+                let sign = signs.block(&format!("\"{place}\" blocks publishers: {reason}"));
+                told.lock().blocked = Some((reason, sign));
             }
             Event::ConnectionUnblocked => {
                 tracing::info!(%place, "rabbitmq takes messages again");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dajet_core::{
-    BoxFuture, Environment, MessageSpec, Receipt, Record, Shape, Sink, SystemError, Value,
+    BoxFuture, Environment, MessageSpec, Receipt, Record, Shape, Signs, Sink, SystemError, Value,
 };
 use lapin::Channel;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -24,6 +24,7 @@ use super::settings::{SinkOptions, sink_options};
 pub(super) struct AmqpSink {
     target: Target,
     environment: Environment,
+    signs: Signs,
     options: Vec<(Arc<str>, Value)>,
     shape: Arc<Shape>,
     settings: SinkOptions,
@@ -57,6 +58,7 @@ impl AmqpSink {
         Ok(Self {
             target: Target::parse(&spec.address)?,
             environment: environment.clone(),
+            signs: Signs::default(),
             options: spec.options.clone(),
             shape: spec.columns.clone(),
             settings: sink_options(&spec.options)?,
@@ -104,7 +106,7 @@ impl AmqpSink {
             }
         }
         self.settings = sink_options(&options)?;
-        let link = Link::connect(&self.target, &dial(&self.settings, &self.environment)).await?;
+        let link = Link::connect(&self.target, &self.dial()).await?;
         let channel = publish::open(&link).await?;
         let lane = Arc::new(Lane {
             link,
@@ -115,16 +117,16 @@ impl AmqpSink {
         self.lane = Some(lane.clone());
         Ok(lane)
     }
-}
 
-/// How a sink connects.
-fn dial(settings: &SinkOptions, environment: &Environment) -> Dial {
-    Dial {
-        heartbeat: settings.heartbeat,
-        connection_timeout: settings.connection_timeout,
-        call_timeout: settings.continuation_timeout,
-        name: environment.session_name.clone(),
-        root: environment.root.clone(),
+    fn dial(&self) -> Dial {
+        Dial {
+            heartbeat: self.settings.heartbeat,
+            connection_timeout: self.settings.connection_timeout,
+            call_timeout: self.settings.continuation_timeout,
+            name: self.environment.session_name.clone(),
+            root: self.environment.root.clone(),
+            signs: self.signs.clone(),
+        }
     }
 }
 
@@ -172,6 +174,10 @@ impl Drop for Delivery {
 }
 
 impl Sink for AmqpSink {
+    fn show(&mut self, signs: &Signs) {
+        self.signs = signs.clone();
+    }
+
     fn deliver(
         &mut self,
         records: Vec<Record>,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::contract::Databases;
-use dajet_core::{BoxFuture, BrokerSpec, Environment, Limit, Read, Source, SystemError, Value};
+use dajet_core::{
+    BoxFuture, BrokerSpec, Environment, Limit, Read, Signs, Source, SystemError, Value,
+};
 use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
@@ -31,6 +33,8 @@ const PREDECESSOR: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Signs of life come at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often the broker is asked how many messages wait.
+const MEASURE: Duration = Duration::from_secs(5);
 /// A mean message, as long as none is known.
 const MEAN_BYTES: usize = 8 * 1024;
 
@@ -51,6 +55,7 @@ pub fn open_source(
         call_timeout: ANSWER,
         name: environment.session_name.clone(),
         root: environment.root.clone(),
+        signs: Signs::default(),
     };
     let attempts = options
         .max_attempts
@@ -91,6 +96,10 @@ struct Reader {
 }
 
 impl Source for AmqpSource {
+    fn show(&mut self, signs: &Signs) {
+        self.dial.signs = signs.clone();
+    }
+
     fn read<'a>(
         &'a mut self,
         limit: Limit,
@@ -117,6 +126,9 @@ impl Source for AmqpSource {
 
 impl AmqpSource {
     async fn read_from(&mut self, reader: &mut Reader, limit: Limit) -> Result<Read, SystemError> {
+        if reader.checked.elapsed() >= MEASURE {
+            self.ready(reader).await?;
+        }
         let Some(first) = self.first(reader, limit).await? else {
             let complete = limit.wait_for_locked && self.is_empty(reader).await?;
             if reader.left.is_none() {
@@ -235,6 +247,7 @@ impl AmqpSource {
     async fn ready(&self, reader: &mut Reader) -> Result<u32, SystemError> {
         let (messages, _) = self.ask(reader.lane.link(), reader.lane.channel()).await?;
         reader.checked = Instant::now();
+
         Ok(messages)
     }
 
@@ -247,6 +260,7 @@ impl AmqpSource {
         let declared = channel.queue_declare(self.queue(), passive, FieldTable::default());
         let doing = format!("read queue \"{}\"", self.options.queue);
         let queue = link.call(&doing, declared).await?;
+        self.dial.signs.show_lag(u64::from(queue.message_count()));
         Ok((queue.message_count(), queue.consumer_count()))
     }
 

@@ -29,6 +29,8 @@ use super::topics::Asker;
 
 /// Longest wait for the answer to one question.
 const ANSWER: Duration = Duration::from_secs(10);
+/// The same for what is only shown.
+const ANSWER_OF_HEIGHTS: Duration = Duration::from_secs(2);
 
 /// What the group asks for.
 #[derive(Clone)]
@@ -302,6 +304,27 @@ fn commit(consumer: &StreamConsumer<Context>, list: &TopicPartitionList) -> Kafk
     list.elements()
         .iter()
         .try_for_each(|element| element.error())
+}
+
+/// The ends of partitions, asked for all at once: those that are not told are left out. Blocks.
+///
+/// # Errors
+/// What the brokers answer.
+pub(super) fn heights(
+    consumer: &StreamConsumer<Context>,
+    places: &[Place],
+) -> KafkaResult<Vec<(Place, i64)>> {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
+        // The end stands where a time would.
+        list.add_partition_offset(topic, *partition, Offset::End)?;
+    }
+    let told = consumer.offsets_for_times(list, ANSWER_OF_HEIGHTS)?;
+    let height = |place: &Place| match told.find_partition(&place.0, place.1)?.offset() {
+        Offset::Offset(height) => Some((place.clone(), height)),
+        _ => None,
+    };
+    Ok(places.iter().filter_map(height).collect())
 }
 
 /// The ends of partitions. Blocks.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dajet_core::SystemError;
+use dajet_core::{Signs, SystemError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -38,6 +38,10 @@ struct Partition {
     position: i64,
     /// The offset behind the last message that was taken into a batch.
     taken: i64,
+    /// The offset behind the last message that is committed.
+    committed: i64,
+    /// The end of the partition when it was asked for.
+    high: Option<i64>,
     /// The end as the brokers told it when the library had nothing more to fetch.
     end: Option<i64>,
 }
@@ -69,6 +73,8 @@ pub(super) struct Line {
     state: Mutex<State>,
     letters_max: usize,
     bytes_max: AtomicUsize,
+    /// Where the lag is shown.
+    signs: Signs,
     /// Something has come for the source.
     pub(super) arrived: Notify,
     /// Something is to be done by the reading task.
@@ -86,11 +92,12 @@ pub(super) struct Taken {
 
 impl Line {
     /// Makes a line that takes about so many messages ahead.
-    pub(super) fn new(letters_max: usize, bytes_max: usize) -> Self {
+    pub(super) fn new(letters_max: usize, bytes_max: usize, signs: Signs) -> Self {
         Self {
             state: Mutex::default(),
             letters_max,
             bytes_max: AtomicUsize::new(bytes_max),
+            signs,
             arrived: Notify::new(),
             stir: Notify::new(),
             settled: Notify::new(),
@@ -159,6 +166,8 @@ impl Line {
                 leaving: false,
                 position,
                 taken: position,
+                committed: position,
+                high: None,
                 end: None,
             };
             state.partitions.insert(place, partition);
@@ -197,6 +206,22 @@ impl Line {
             stretches.any(|stretch| places.contains(&stretch.place))
         };
         self.until(|| !held(), deadline).await
+    }
+
+    /// The partitions that are ours.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.state.lock().partitions.keys().cloned().collect()
+    }
+
+    /// Notes the ends of partitions.
+    pub(super) fn measure(&self, heights: Vec<(Place, i64)>) {
+        let mut state = self.state.lock();
+        for (place, height) in heights {
+            if let Some(partition) = state.partitions.get_mut(&place) {
+                partition.high = Some(height);
+            }
+        }
+        state.show_lag(&self.signs);
     }
 
     /// Ends the line with an error for the next read.
@@ -380,7 +405,15 @@ impl Line {
 
     /// Notes that a batch is committed.
     pub(super) fn commit(&self, number: u64) {
-        self.state.lock().open.remove(&number);
+        {
+            let mut state = self.state.lock();
+            for stretch in state.open.remove(&number).unwrap_or_default() {
+                if let Some(partition) = state.partitions.get_mut(&stretch.place) {
+                    partition.committed = stretch.next;
+                }
+            }
+            state.show_lag(&self.signs);
+        }
         self.settle();
     }
 
@@ -427,6 +460,18 @@ impl Line {
 impl State {
     fn is_ending(&self) -> bool {
         self.abandoned || self.failed || self.given_back.is_some()
+    }
+
+    /// Shows how many messages are behind the last commits, if the end of every partition is known.
+    fn show_lag(&self, signs: &Signs) {
+        let behind = |partition: &Partition| {
+            let behind = partition.high? - partition.committed;
+            Some(u64::try_from(behind).unwrap_or(0))
+        };
+        let lag: Option<u64> = self.partitions.values().map(behind).sum();
+        if let Some(lag) = lag.filter(|_| self.assigned.is_some()) {
+            signs.show_lag(lag);
+        }
     }
 
     fn is_quiet(&self) -> bool {
@@ -494,7 +539,7 @@ mod tests {
 
     /// A line with partitions 0 and 1, from offset 0 on.
     fn line() -> Line {
-        let line = Line::new(4, 1 << 20);
+        let line = Line::new(4, 1 << 20, Signs::default());
         line.assign([(place(0), 0), (place(1), 0)]);
         line
     }
@@ -525,6 +570,26 @@ mod tests {
         assert!(line.may_commit(third.number).is_err());
         assert!(!line.give_back(third.number), "an earlier one is at fault");
         assert!(line.is_over());
+    }
+
+    #[test]
+    fn the_lag_counts_from_the_commit_to_the_end() {
+        let line = line();
+        line.push((0..4).map(|offset| letter(TOPIC, 0, offset)).collect());
+        let taken = take(&line);
+        line.measure(vec![(place(0), 10)]);
+        assert_eq!(
+            line.signs.lag(),
+            None,
+            "the end of partition 1 is not known"
+        );
+        line.measure(vec![(place(1), 5)]);
+        assert_eq!(line.signs.lag(), Some(15));
+        line.commit(taken.number);
+        assert_eq!(line.signs.lag(), Some(13));
+        line.lose(&[place(0)]);
+        line.measure(vec![(place(0), 10)]);
+        assert_eq!(line.signs.lag(), Some(5));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,9 +11,9 @@ use rdkafka::consumer::{Consumer, MessageStream};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::consumer::{Context, Duty, Member, beginnings, places, tell};
+use super::consumer::{Context, Duty, Member, beginnings, heights, places, tell};
 use super::error;
 use super::letter::{Letter, Place};
 use super::line::Line;
@@ -25,6 +25,9 @@ use super::topics::{self, Asker};
 const CHUNK: usize = 500;
 /// How long the library may hold messages that nobody takes, before their partitions are paused: what it has fetched is fetched again then.
 const STALL: Duration = Duration::from_secs(1);
+/// How soon, and how often, the ends of partitions are asked for.
+const MEASURE_FIRST: Duration = Duration::from_millis(500);
+const MEASURE: Duration = Duration::from_secs(5);
 /// How long a topic that the library misses is looked for.
 const SEARCH: Duration = Duration::from_secs(10);
 
@@ -46,6 +49,27 @@ pub(super) fn start(
     drop(tokio::spawn(poller.run()));
 }
 
+/// Asks now and then for the ends of our partitions, for the lag. Apart from the polling, which must not wait for it.
+async fn measure(member: Member, line: Arc<Line>) {
+    let mut pause = MEASURE_FIRST;
+    while !line.is_over() {
+        sleep(pause).await;
+        let places = line.places();
+        if places.is_empty() {
+            continue;
+        }
+        pause = MEASURE;
+        match member
+            .call(move |consumer| heights(consumer, &places))
+            .await
+        {
+            Ok(Ok(heights)) => line.measure(heights),
+            Ok(Err(error)) => tracing::debug!(%error, "the ends of partitions are not known"),
+            Err(error) => tracing::debug!(%error, "the ends of partitions are not known"),
+        }
+    }
+}
+
 struct Poller {
     member: Member,
     line: Arc<Line>,
@@ -60,7 +84,12 @@ impl Poller {
     async fn run(mut self) {
         let line = self.line.clone();
         let member = self.member.clone();
-        if let Err(error) = self.poll(&member).await {
+        let measuring = tokio::spawn(measure(member.clone(), line.clone()));
+        let polled = self.poll(&member).await;
+        measuring.abort();
+        // Its handle of the consumer must be gone before ours leaves.
+        drop(measuring.await);
+        if let Err(error) = polled {
             line.fail(error);
             // Open batches may still be committed.
             while !line.is_over() {

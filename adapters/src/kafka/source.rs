@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use dajet_core::contract::Databases;
 use dajet_core::{
-    BoxFuture, BrokerSpec, Claim, Environment, Identity, Limit, Read, Source, SystemError, Value,
+    BoxFuture, BrokerSpec, Claim, Environment, Identity, Limit, Read, Signs, Source, SystemError,
+    Value,
 };
 use rdkafka::consumer::Consumer;
 use tokio::time::{Instant, timeout_at};
@@ -61,6 +62,7 @@ pub fn open_source(
         keeper: Keeper::new(&settings, spec, databases)?,
         settings: Arc::new(settings),
         identity,
+        signs: Signs::default(),
         reader: None,
     }))
 }
@@ -73,6 +75,7 @@ struct KafkaSource {
     dead_letters: Option<DeadLetters>,
     /// Where offsets are kept, if not by the brokers alone.
     keeper: Option<Keeper>,
+    signs: Signs,
     reader: Option<Reader>,
 }
 
@@ -97,6 +100,10 @@ impl Drop for Reader {
 }
 
 impl Source for KafkaSource {
+    fn show(&mut self, signs: &Signs) {
+        self.signs = signs.clone();
+    }
+
     fn read<'a>(
         &'a mut self,
         limit: Limit,
@@ -282,7 +289,11 @@ impl KafkaSource {
     /// Makes a consumer, looks for the topics, and joins the group.
     async fn attach(&self, limit: Limit) -> Result<Reader, SystemError> {
         let letters_max = self.settings.options.batch_size.saturating_mul(2);
-        let line = Arc::new(Line::new(letters_max, limit.bytes.saturating_mul(2)));
+        let line = Arc::new(Line::new(
+            letters_max,
+            limit.bytes.saturating_mul(2),
+            self.signs.clone(),
+        ));
         let (settings, its_line) = (self.settings.clone(), line.clone());
         let made = tokio::task::spawn_blocking(move || Member::new(&settings, &its_line));
         let member = made

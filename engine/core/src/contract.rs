@@ -17,6 +17,7 @@ use crate::offsets::{Advance, Advances, KeptOffset, OffsetTable};
 use crate::query::Statement;
 use crate::record::{OrderKeys, Record, Records, Shape};
 use crate::schema::{Known, MappingLine, MetadataKey, MetadataObject, Schema};
+use crate::signs::Signs;
 use crate::span::Span;
 use crate::value::Value;
 
@@ -64,6 +65,9 @@ pub trait Source: Send {
         limit: Limit,
         parameters: &'a [Value],
     ) -> BoxFuture<'a, Result<Read, SystemError>>;
+
+    /// Takes where to show what is to be seen of it, before the first read.
+    fn show(&mut self, _: &Signs) {}
 }
 
 /// An open transaction (or its like) that owns its session: a read that is not yet final, or writes at a target.
@@ -147,6 +151,9 @@ pub trait Sink: Send {
         &mut self,
         records: Vec<Record>,
     ) -> BoxFuture<'_, Result<BoxFuture<'static, Result<Receipt, SystemError>>, SystemError>>;
+
+    /// Takes where to show what is to be seen of it, before the first delivery.
+    fn show(&mut self, _: &Signs) {}
 }
 
 /// A database: answers statements, opens transactions and sources. Shared by all that name its address; pooled and capped.

@@ -13,6 +13,7 @@ pub mod query;
 pub mod record;
 pub mod schema;
 pub mod secret;
+pub mod signs;
 pub mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -30,5 +31,6 @@ pub use offsets::{Advance, Advances, KeptOffset, OffsetTable};
 pub use record::{OrderKeys, Record, Records, Shape};
 pub use schema::{Column, DataType, PhysicalColumn, Schema, Table, TableKey};
 pub use secret::Secret;
+pub use signs::Signs;
 pub use span::Span;
 pub use value::{Entity, JsonError, Object, Value};

@@ -116,6 +116,8 @@ impl Row {
                 errors: 1,
                 retries: 0,
                 state: State::Failed,
+                lag: None,
+                blocked: None,
                 last_error: Some(reason.clone()),
                 batch_latency: None,
             },
@@ -152,10 +154,11 @@ impl Moving {
 }
 
 /// All states.
-pub const STATES: [State; 7] = [
+pub const STATES: [State; 8] = [
     State::Starting,
     State::Running,
     State::Idle,
+    State::Blocked,
     State::Waiting,
     State::Stopping,
     State::Ended,
@@ -168,6 +171,7 @@ pub fn state_name(state: State) -> &'static str {
         State::Starting => "starting",
         State::Running => "running",
         State::Idle => "idle",
+        State::Blocked => "blocked",
         State::Waiting => "waiting",
         State::Stopping => "stopping",
         State::Ended => "ended",

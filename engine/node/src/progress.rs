@@ -142,6 +142,8 @@ mod tests {
             errors: 1,
             retries: 1,
             state: State::Running,
+            lag: None,
+            blocked: None,
             last_error: None,
             batch_latency: Some(Duration::from_millis(12)),
         }

@@ -71,7 +71,7 @@ fn wrong(why: &str) -> io::Error {
     )
 }
 
-const HEADS: [&str; 10] = [
+const HEADS: [&str; 11] = [
     "SCRIPT",
     "STATE",
     "SINCE",
@@ -80,6 +80,7 @@ const HEADS: [&str; 10] = [
     "REC/S",
     "MS/BATCH",
     "IN FLIGHT",
+    "LAG",
     "ERRORS",
     "RETRIES",
 ];
@@ -122,6 +123,9 @@ fn table(status: &NodeStatus) -> String {
         text.push('\n');
     }
     for script in &status.scripts {
+        if let Some(reason) = &script.blocked {
+            text.push_str(&format!("{}: blocked: {reason}\n", script.name));
+        }
         if let Some(error) = &script.last_error {
             text.push_str(&format!("{}: last error: {error}\n", script.name));
         }
@@ -140,6 +144,7 @@ fn cells(script: &ScriptStatus) -> [String; HEADS.len()] {
         script.records_per_second.to_string(),
         latency.map_or("-".to_owned(), |s| format!("{:.1}", s * 1000.0)),
         script.in_flight.to_string(),
+        script.lag.map_or("-".to_owned(), |lag| lag.to_string()),
         script.errors.to_string(),
         script.retries.to_string(),
     ]
@@ -163,6 +168,8 @@ mod tests {
             in_flight: 0,
             errors: 2,
             retries: 1,
+            lag: Some(42),
+            blocked: Some("нет памяти".to_owned()),
             last_error: Some("соединение разорвано".to_owned()),
         };
         let status = NodeStatus {
@@ -172,8 +179,9 @@ mod tests {
             scripts: vec![script],
         };
         let expected = "dajet 1.2.3, running, 61 s, 1 scripts\n\
-            SCRIPT      STATE    SINCE                     RECORDS  BATCHES  REC/S  MS/BATCH  IN FLIGHT  ERRORS  RETRIES\n\
-            заказы.djs  waiting  2026-01-02T03:04:05.678Z  1000000     1000      0      12.5          0       2        1\n\
+            SCRIPT      STATE    SINCE                     RECORDS  BATCHES  REC/S  MS/BATCH  IN FLIGHT  LAG  ERRORS  RETRIES\n\
+            заказы.djs  waiting  2026-01-02T03:04:05.678Z  1000000     1000      0      12.5          0   42       2        1\n\
+            заказы.djs: blocked: нет памяти\n\
             заказы.djs: last error: соединение разорвано\n";
         assert_eq!(table(&status), expected);
     }

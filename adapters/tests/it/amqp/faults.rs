@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dajet_core::{ErrorClass, Read, Sink, SystemError, Value};
+use dajet_core::{ErrorClass, Read, Signs, Sink, SystemError, Value};
 
 use super::broker::{Broker, KINDS, unique};
 use super::sink::{numbered, open, refused};
@@ -221,6 +221,8 @@ async fn waits_while_the_broker_blocks_publishers() {
     let broker = Broker::connect_to(&own.address()).await;
     let queue = broker.queue("blocked", "classic", &[]).await;
     let mut patient = sink(&own, &[]);
+    let signs = Signs::default();
+    patient.show(&signs);
     deliver(&mut *patient, &queue, 0, 10)
         .await
         .expect("it is delivered");
@@ -232,15 +234,22 @@ async fn waits_while_the_broker_blocks_publishers() {
     let mut receipt = tokio::spawn(receipt);
     let early = tokio::time::timeout(Duration::from_secs(2), &mut receipt).await;
     assert!(early.is_err(), "the broker is blocked: {early:?}");
+    let shown = signs.blocked().expect("it is shown");
+    assert!(
+        shown.contains("blocks publishers: low on memory"),
+        "{shown}"
+    );
     own.memory("2GB");
     receipt
         .await
         .expect("it does not panic")
         .expect("it is delivered");
+    assert_eq!(signs.blocked(), None);
 
     own.memory("1MB");
     let begun = Instant::now();
     let mut hasty = sink(&own, &[("PublisherConfirmsTimeout", Value::Integer(2))]);
+    hasty.show(&signs);
     let error = refused(&mut *hasty, numbered(&queue, 20..30)).await;
     assert!(
         begun.elapsed() < Duration::from_secs(10),
@@ -257,6 +266,7 @@ async fn waits_while_the_broker_blocks_publishers() {
             .contains("blocks publishers for 2s: low on memory"),
         "{error}"
     );
+    assert_eq!(signs.blocked(), None, "it ends with its connection");
     own.memory("2GB");
     deliver(&mut *sink(&own, &[]), &queue, 2, 10)
         .await

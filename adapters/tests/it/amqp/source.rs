@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use dajet_adapters::amqp::open_source;
 use dajet_core::{
-    Address, BrokerSpec, Claim, Environment, ErrorClass, Limit, Read, Records, Source, SystemError,
-    Value,
+    Address, BrokerSpec, Claim, Environment, ErrorClass, Limit, Read, Records, Signs, Source,
+    SystemError, Value,
 };
 use lapin::types::{AMQPValue, DecimalValue, FieldTable};
 use lapin::{BasicProperties, ExchangeKind};
@@ -392,4 +392,29 @@ async fn looks_for_the_dead_letter_queue_before_it_is_needed() {
         error.hint.as_deref(),
         Some("DeadLetter \"нет такого\" is neither an exchange nor a queue.")
     );
+}
+
+#[tokio::test]
+async fn shows_how_many_messages_wait() {
+    let broker = Broker::connect().await;
+    let queue = broker.queue("lag", "classic", &[]).await;
+    broker.fill(&queue, numbers(0..30)).await;
+    let mut source = source(&queue, 2, &of_ten(&[]));
+    let signs = Signs::default();
+    source.show(&signs);
+    let mut left = 30;
+    while left > 0 {
+        let (records, claim) = batch(&mut *source).await;
+        assert!(signs.lag().is_some_and(|lag| lag <= 30));
+        left -= records.rows.len();
+        claim.commit().await.expect("it is committed");
+    }
+    let deciding = Limit {
+        wait_for_locked: true,
+        ..USUAL
+    };
+    let read = source.read(deciding, &[]).await.expect("it is read");
+    assert!(matches!(read, Read::Empty { .. }));
+    assert_eq!(signs.lag(), Some(0));
+    broker.delete(&queue).await;
 }

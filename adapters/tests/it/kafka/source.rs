@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use dajet_adapters::kafka::CONNECTOR;
 use dajet_core::{
-    Address, BrokerSpec, Claim, Environment, ErrorClass, Limit, OrderKeys, Read, Records, Source,
-    SystemError, Value,
+    Address, BrokerSpec, Claim, Environment, ErrorClass, Limit, OrderKeys, Read, Records, Signs,
+    Source, SystemError, Value,
 };
 
 use super::broker::{brokers, committed, make_topic, read_topic, write, write_numbers, write_to};
@@ -390,4 +390,35 @@ async fn puts_a_message_aside_that_has_failed_too_often() {
             "dajet-failures=2"
         ]
     );
+}
+
+#[tokio::test]
+async fn shows_how_far_behind_it_is() {
+    let (topic, group) = (make_topic("lag", 2, &[]).await, group());
+    for partition in 0..2 {
+        write_numbers(&topic, partition, 0..30).await;
+    }
+    let mut source = source(&topic, &group, &[("BatchSize", Value::Integer(10))]);
+    let signs = Signs::default();
+    source.show(&signs);
+    let first = batch(&mut *source).await;
+    becomes(&signs, 60).await;
+    first.commit().await;
+    becomes(&signs, 50).await;
+    write_numbers(&topic, 0, 30..40).await;
+    becomes(&signs, 60).await;
+    drain(&mut *source).await;
+    becomes(&signs, 0).await;
+}
+
+async fn becomes(signs: &Signs, lag: u64) {
+    let begun = Instant::now();
+    while signs.lag() != Some(lag) {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{:?} instead of {lag}",
+            signs.lag()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

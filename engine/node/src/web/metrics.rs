@@ -76,6 +76,10 @@ impl Collector for Measured {
             ("in_flight", "Batches between read and commit", None),
             |look| Some(ConstGauge::new(u64::from(look.snapshot.in_flight))),
         )?;
+        let help = "Messages of a broker behind the last commits";
+        self.family(&mut encoder, ("lag", help, None), |look| {
+            Some(ConstGauge::new(look.snapshot.lag?))
+        })?;
         let help = "Time from read to commit of the latest committed batch";
         self.family(
             &mut encoder,

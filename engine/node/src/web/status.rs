@@ -25,7 +25,7 @@ pub struct NodeStatus {
 pub struct ScriptStatus {
     /// Path of its file.
     pub name: String,
-    /// `starting`, `running`, `idle`, `waiting`, `stopping`, `ended` or `failed`.
+    /// `starting`, `running`, `idle`, `blocked`, `waiting`, `stopping`, `ended` or `failed`.
     pub state: String,
     /// When the state was first seen, UTC.
     pub since: String,
@@ -45,6 +45,12 @@ pub struct ScriptStatus {
     pub errors: u64,
     /// New generations after an error.
     pub retries: u64,
+    /// Messages behind the last commits, where the source is a broker that tells.
+    #[serde(default)]
+    pub lag: Option<u64>,
+    /// Why a system holds the script up, in the state `blocked`.
+    #[serde(default)]
+    pub blocked: Option<String>,
     /// The latest error, passwords masked.
     pub last_error: Option<String>,
 }
@@ -81,6 +87,8 @@ impl From<Look> for ScriptStatus {
             in_flight: snapshot.in_flight,
             errors: snapshot.errors,
             retries: snapshot.retries,
+            lag: snapshot.lag,
+            blocked: snapshot.blocked.as_deref().map(mask),
             last_error: snapshot.last_error.as_deref().map(mask),
         }
     }
