@@ -1,5 +1,5 @@
-//! The stages of a batch, in order: [`ReadBatch`], [`TransformedBatch`], [`ProducedBatch`]. Each is made only by consuming the one
-//! before, and only the last can commit. The other exit of all of them is [`Failed::release`]; dropping a batch gives its rows
+//! The stages of a batch, in order: [`ReadBatch`], [`TransformedBatch`], [`ProducedBatch`], [`DeliveredBatch`]. Each is made only
+//! by consuming the one before; the third commits its target claims, the last its source claim. The other exit of all of them is [`Failed::release`]; dropping a batch gives its rows
 //! back too, without waiting.
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::generation::{Generation, Turn};
 use crate::invariants::{Violation, received_before_commit};
 use crate::mailbox::Permit;
 use crate::observe::{Committed, InFlight};
+use crate::pipeline::Stage;
 
 /// Longest wait for the orderly release of one claim; then its session is closed.
 pub(crate) const RELEASE_LIMIT: Duration = Duration::from_secs(10);
@@ -301,35 +302,66 @@ impl ProducedBatch {
         self.ticket.batch
     }
 
-    /// Commits the target claims in order of first use, then the source claim.
+    /// Commits the target claims in order of first use.
     ///
     /// # Errors
     /// A commit failed: those before it are final, the rest comes back.
-    pub(crate) async fn commit(self, generation: &Generation) -> Result<Finished, CommitFailure> {
-        let Self { ticket, variables } = self;
-        let span = generation.span();
-        // Locals drop in reverse: whatever happens below, the permit leaves last.
-        let permit = ticket.permit;
-        let shown = ticket.shown;
-        let turn = ticket.turn;
-        let source = ticket.source;
-        let mut targets = ticket.targets.into_iter();
+    pub(crate) async fn deliver(
+        self,
+        generation: &Generation,
+    ) -> Result<DeliveredBatch, CommitFailure> {
+        let Self {
+            mut ticket,
+            variables,
+        } = self;
+        let mut targets = std::mem::take(&mut ticket.targets).into_iter();
         while let Some(target) = targets.next() {
             if let Err(error) = target.commit().await {
-                let error = PipelineError::system(error, span);
-                let rest = Failed {
-                    targets: targets.collect(),
-                    source: Some(source),
-                    _turn: turn,
-                    _shown: shown,
-                    _permit: permit,
-                    batch: ticket.batch,
-                };
+                let error = PipelineError::system(error, generation.span());
+                ticket.targets = targets.collect();
+                let rest = ticket.fail();
                 return Err(CommitFailure { error, rest });
             }
         }
         generation.deliver(ticket.batch);
-        if let Err(error) = source.commit().await {
+        Ok(DeliveredBatch { ticket, variables })
+    }
+
+    /// Loses the target claims, as a broken Committer would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn forget_targets(&mut self) {
+        self.ticket.targets.clear();
+    }
+
+    pub(crate) fn fail(self) -> Failed {
+        self.ticket.fail()
+    }
+}
+
+/// Final at its targets, not yet at its source.
+pub(crate) struct DeliveredBatch {
+    ticket: Ticket,
+    variables: Option<Variables>,
+}
+
+impl DeliveredBatch {
+    pub(crate) fn id(&self) -> u64 {
+        self.ticket.batch
+    }
+
+    /// Commits the source claim.
+    ///
+    /// # Errors
+    /// It failed: the source gives the rows back.
+    pub(crate) async fn commit(self, generation: &Generation) -> Result<Finished, CommitFailure> {
+        let Self { ticket, variables } = self;
+        let span = generation.span();
+        // Locals drop in reverse: whatever happens below, the permit leaves last, and a panic is told before.
+        let permit = ticket.permit;
+        let shown = ticket.shown;
+        let turn = ticket.turn;
+        let _witness = generation.witness(Stage::Committer, ticket.batch);
+        if let Err(error) = ticket.source.commit().await {
             let error = match error.write.and_then(|write| ticket.written.get(write)) {
                 Some(Written { span, origins }) => {
                     Output::name(PipelineError::system(error, *span), origins, &ticket.keys)
@@ -357,12 +389,6 @@ impl ProducedBatch {
             _shown: shown,
             _permit: permit,
         })
-    }
-
-    /// Loses the target claims, as a broken Committer would.
-    #[cfg(feature = "testing")]
-    pub(crate) fn forget_targets(&mut self) {
-        self.ticket.targets.clear();
     }
 
     pub(crate) fn fail(self) -> Failed {

@@ -1,10 +1,14 @@
 //! The last stage: makes deliveries final, in read order. It is not killed: what is acknowledged is committed.
+//!
+//! The target claims of a batch become final while the source claim of the batch before still commits; source claims commit one
+//! after another.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::task::JoinHandle;
 
-use crate::batch::{CommitFailure, ProducedBatch};
+use crate::batch::{CommitFailure, DeliveredBatch, ProducedBatch};
 use crate::error::PipelineError;
 use crate::generation::{Generation, Tombstone};
 use crate::invariants::committed_in_order;
@@ -22,6 +26,7 @@ impl Committer {
         let work = Work {
             generation,
             due,
+            settling: None,
             #[cfg(feature = "testing")]
             held: None,
         };
@@ -57,6 +62,8 @@ struct Work {
     generation: Arc<Generation>,
     /// Number of the only batch that may be committed.
     due: u64,
+    /// The commit of the source claim of the batch before: true if it went well.
+    settling: Option<JoinHandle<bool>>,
     #[cfg(feature = "testing")]
     held: Option<ProducedBatch>,
 }
@@ -108,20 +115,47 @@ impl Work {
 
     async fn commit(&mut self, batch: ProducedBatch) {
         let id = batch.id();
-        match batch.commit(&self.generation).await {
-            Ok(mut finished) => {
-                self.due = id + 1;
-                self.generation.commit(id, finished.variables.take());
-                self.generation
-                    .script
-                    .spec
-                    .observer
-                    .committed(&finished.counted);
-            }
+        let settled = self.settling.as_ref().is_none_or(JoinHandle::is_finished);
+        if settled && !self.settled().await {
+            return batch.fail().release(&self.generation).await;
+        }
+        let batch = match batch.deliver(&self.generation).await {
+            Ok(batch) => batch,
             Err(CommitFailure { error, rest }) => {
                 self.generation.fail(id, error);
-                rest.release(&self.generation).await;
+                return rest.release(&self.generation).await;
             }
+        };
+        if !self.settled().await {
+            return batch.fail().release(&self.generation).await;
+        }
+        self.due = id + 1;
+        self.settling = Some(actix::spawn(settle(self.generation.clone(), batch)));
+    }
+
+    /// Waits for the commit of the batch before; false if it has failed, and its successors with it.
+    async fn settled(&mut self) -> bool {
+        match self.settling.take() {
+            Some(settling) => settling.await.unwrap_or(false),
+            None => true,
+        }
+    }
+}
+
+/// Commits the source claim. The batch has its permit until then: the generation does not end before.
+async fn settle(generation: Arc<Generation>, batch: DeliveredBatch) -> bool {
+    let id = batch.id();
+    match batch.commit(&generation).await {
+        Ok(mut finished) => {
+            generation.commit(id, finished.variables.take());
+            let observer = &generation.script.spec.observer;
+            observer.committed(&finished.counted);
+            true
+        }
+        Err(CommitFailure { error, rest }) => {
+            generation.fail(id, error);
+            rest.release(&generation).await;
+            false
         }
     }
 }

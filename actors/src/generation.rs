@@ -147,6 +147,15 @@ impl Generation {
         self.current[stage as usize].store(batch, Relaxed);
     }
 
+    /// Tells a panic of what is done with a batch outside of its actor, before the permit comes back.
+    pub(crate) fn witness(&self, stage: Stage, batch: u64) -> Witness<'_> {
+        Witness {
+            generation: self,
+            stage,
+            batch,
+        }
+    }
+
     /// An error of this batch: it and all behind it are given back, those before it go on to their commit.
     pub(crate) fn fail(&self, batch: u64, error: PipelineError) {
         let fatal = error.class() == ErrorClass::Fault;
@@ -301,6 +310,23 @@ impl Gate {
                 return;
             }
             changed.await;
+        }
+    }
+}
+
+/// Tells a panic as the error of a batch.
+pub(crate) struct Witness<'a> {
+    generation: &'a Generation,
+    stage: Stage,
+    batch: u64,
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let actor = self.stage.name();
+            self.generation
+                .fail(self.batch, PipelineError::Panic { actor });
         }
     }
 }
