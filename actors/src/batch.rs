@@ -1,5 +1,6 @@
 //! The stages of a batch, in order: [`ReadBatch`], [`TransformedBatch`], [`ProducedBatch`], [`DeliveredBatch`]. Each is made only
-//! by consuming the one before; the third commits its target claims, the last its source claim. The other exit of all of them is [`Failed::release`]; dropping a batch gives its rows
+//! by consuming the one before; the third commits its target claims, the last its source claim. The other exit of all of them is
+//! [`Failed::release`]; dropping a batch gives its rows
 //! back too, without waiting.
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::address::{Location, Mode};
+use super::checkpoint;
 use super::failure::{Trouble, classify};
 use super::functions::{self, Sequences};
 use super::held::Held;
@@ -93,7 +94,9 @@ pub fn open(
         return Err(error.into());
     }
     let mut connection = connect(location, absence).map_err(|e| classify(&attempt, e))?;
-    configure(&mut connection, around).map_err(|e| classify(&attempt, e))?;
+    configure(&mut connection, around)
+        .and_then(|()| checkpoint::watch(&mut connection, location))
+        .map_err(|e| classify(&attempt, e))?;
     if absent {
         // Our own file: writers and readers do not lock each other out then.
         let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);

@@ -2,12 +2,13 @@
 //!
 //! SQLite has one writer for a file and blocks whoever waits, so that each file has a thread of its own ([`worker`]) with two
 //! connections ([`state`]). The journal of a file is left as it is; a file that we create ourselves gets a write-ahead log.
-//! Foreign keys are enforced.
+//! Logs are copied into their files beside the commits ([`checkpoint`]). Foreign keys are enforced.
 //!
 //! Deliberately not here: sinks (writes go through claims) and `?sql` requests.
 
 mod address;
 mod catalog;
+mod checkpoint;
 mod claim;
 mod computing;
 mod connection;

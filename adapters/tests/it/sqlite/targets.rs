@@ -272,3 +272,23 @@ async fn a_full_disk_is_an_outage_that_heals() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_log_stays_bounded_where_commits_leave_no_pause() {
+    let fixture = Fixture::new("PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER, body BLOB)");
+    let write = insert(&fixture.table("t").await, &["id", "body"]);
+    let body = Value::Binary(vec![7; 100_000].into());
+    let rows: Vec<_> = (0..10)
+        .map(|id| vec![Value::Integer(id), body.clone()])
+        .collect();
+    // 250 pages each: more than twice what a log may hold.
+    for _ in 0..40 {
+        let mut claim = fixture.service.begin().await.unwrap();
+        claim.execute(&write, &rows).await.unwrap();
+        claim.commit().await.unwrap();
+    }
+    assert_eq!(fixture.ask("SELECT count(*) FROM t"), ["400"]);
+    let log = fixture.folder.path().join("очередь.db-wal");
+    let pages = log.metadata().unwrap().len() / 4096;
+    assert!(pages < 6_000, "{pages} pages");
+}
