@@ -81,7 +81,8 @@ impl Inflater {
                 if bytes.len() >= most {
                     return Ok((bytes, false));
                 }
-                bytes.reserve(STEP.min(most - bytes.len()).max(bytes.len() / 2));
+                let more = STEP.max(bytes.len() / 2).min(most - bytes.len());
+                bytes.reserve_exact(more);
             }
             let taken = usize::try_from(self.stream.total_in()).unwrap_or(stored.len());
             let before = bytes.len();
