@@ -39,6 +39,8 @@ pub(crate) struct Adaptation {
     pub data_type: Option<DataType>,
     /// What takes the place of NULL: the column does not take it, and its table wants empty values.
     pub empty: Option<Value>,
+    /// True if a reference with its type code is wanted: a uuid alone says too little.
+    pub coded: bool,
 }
 
 impl Bound {
@@ -47,6 +49,12 @@ impl Bound {
         let values = record.into_iter().enumerate();
         let adapted = values.map(|(index, value)| self.adapt_one(index, value));
         adapted.chain(self.constants.iter().cloned()).collect()
+    }
+
+    /// True if the value of a parameter, as it is sent, lacks the type code that its place wants.
+    pub(crate) fn lacks_code(&self, index: usize, value: &Value) -> bool {
+        let coded = self.adaptations.get(index).is_some_and(|a| a.coded);
+        coded && matches!(value, Value::Uuid(_))
     }
 
     #[inline]
@@ -201,6 +209,7 @@ impl<'a> Binder<'a> {
     fn parameter(&mut self, index: usize, data_type: Option<DataType>, part: Part) -> query::Expr {
         let adaptation = &mut self.adaptations[index];
         adaptation.data_type = adaptation.data_type.or(data_type);
+        adaptation.coded |= part == Part::TypeCode;
         query::Expr::Parameter {
             index,
             data_type: data_type.or(adaptation.data_type),

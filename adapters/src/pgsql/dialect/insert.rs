@@ -1,6 +1,6 @@
 //! `INSERT`: many parameter records in one statement, or a query's rows for each record.
 
-use dajet_core::query::{Expr, Insert, Output, Part};
+use dajet_core::query::{Expr, Function, Insert, Output, Part};
 use dajet_core::schema::{ColumnRole, Defaults};
 use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
@@ -72,7 +72,7 @@ fn of_query(insert: &Insert) -> Result<Rendered, SystemError> {
             }
             expr => {
                 writer.push(separator(&mut first));
-                writer.expression(expr, None)?;
+                writer.expression(expr, place_of_uuid(insert, index, expr).as_ref())?;
                 writer.push(&format!(" AS c{index}"));
             }
         }
@@ -85,6 +85,17 @@ fn of_query(insert: &Insert) -> Result<Rendered, SystemError> {
         slots,
         ..Rendered::default()
     })
+}
+
+/// A random uuid is made in the form of the column that it is for.
+fn place_of_uuid(insert: &Insert, output: usize, expr: &Expr) -> Option<Place> {
+    if !matches!(expr, Expr::Call(Function::NewUuid, _)) {
+        return None;
+    }
+    let is_target = |expr: &Expr| matches!(expr, Expr::Output(index) if *index == output);
+    let mut columns = insert.columns.iter().filter(|(_, expr)| is_target(expr));
+    let (column, _) = columns.next()?;
+    column.single().map(|part| Place::of_part(column, part))
 }
 
 fn head(insert: &Insert) -> String {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dajet_core::diagnostic::nearest;
 use dajet_core::query::{self, Function, Part};
 use dajet_core::schema::{ColumnRole, Defaults};
-use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Span, Table, Value};
+use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Table, Value};
 
 use super::Binder;
 use super::columns::{part_of, with_role};
@@ -228,7 +228,6 @@ impl Binder<'_> {
     /// The empty value of a column of one part.
     fn empty(&mut self, column: &Column) -> query::Expr {
         let role = column.single().map_or(ColumnRole::Value, |part| part.role);
-        let bytes = |length: usize| Value::Binary(Bytes::from(vec![0; length]));
         match (role, column.data_type) {
             (ColumnRole::Value, data_type) => {
                 let part = match data_type {
@@ -241,8 +240,8 @@ impl Binder<'_> {
                 let data_type = DataType::Entity(code);
                 self.constant(empty_of(data_type), data_type, Part::Reference)
             }
-            (ColumnRole::Reference, _) => self.constant(bytes(16), DataType::Binary, Part::Whole),
-            (ColumnRole::TypeCode, _) => self.constant(bytes(4), DataType::Binary, Part::Whole),
+            (ColumnRole::Reference, _) => self.value_part(Entity::default(), Part::Reference),
+            (ColumnRole::TypeCode, _) => self.value_part(Entity::default(), Part::TypeCode),
             (ColumnRole::Tag, _) => {
                 let undefined = Value::Binary(Bytes::from_static(&[1]));
                 self.constant(undefined, DataType::Binary, Part::Whole)

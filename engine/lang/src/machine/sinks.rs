@@ -151,7 +151,15 @@ pub(super) fn parameters(
             let failure = Failure::of_type(message).hint("Use JSON(…) to store it as text.");
             return Err(failure.at(expr.span));
         }
-        record.push(bound.adapt_one(index, value));
+        let value = bound.adapt_one(index, value);
+        if bound.lacks_code(index, &value) {
+            let failure = Failure::of_type(
+                "a uuid has no type code, and the column holds references of several types",
+            );
+            let hint = "Make a reference of it: ENTITY('Справочник.Имя', uuid).";
+            return Err(failure.hint(hint).at(expr.span));
+        }
+        record.push(value);
     }
     record.extend(bound.constants.iter().cloned());
     Ok(record)

@@ -87,3 +87,73 @@ fn wrong_names_are_found_by_check_and_at_the_first_bind() {
         ],
     );
 }
+
+/// The sequence of steps that the test of writing runs.
+fn writing(address: &str) -> String {
+    format!(
+        "DECLARE @t array
+         DECLARE @код string = 'Ю-1'
+         USE '{address}'
+           DECLARE @кто entity = ENTITY('Справочник.Контрагенты', '643c479d-cacf-4048-11f0-2426af738206')
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = @код, Источник = 5
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ю-2', Источник = 'текст'
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ю-3', Источник = true
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ю-4', Источник = @кто, СтавкаНДС = Перечисление.СтавкиНДС.НДС10
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ю-5'
+           INSERT Документ.ЗаказПокупателя SELECT Ссылка = NEWUUID(), Дата = '2024-05-06'
+           SELECT Код, Вид = TYPEOF(Источник) INTO @t FROM Справочник.Номенклатура WHERE Код LIKE 'Ю-%' ORDER BY Код
+           PRINT JSON(@t)
+           SELECT Код INTO @t FROM Справочник.Номенклатура
+           WHERE Код LIKE 'Ю-%' AND (Источник = 5 OR Источник = 'текст' OR Источник = @кто) ORDER BY Код
+           PRINT JSON(@t)
+           SELECT Код INTO @t FROM Справочник.Номенклатура
+           WHERE Код LIKE 'Ю-%' AND Источник IS Справочник.Контрагенты AND TYPEOF(Источник) > TYPEOF(entity)
+             AND Источник = TYPEOF(@кто) AND СтавкаНДС = Перечисление.СтавкиНДС.НДС10
+           PRINT JSON(@t)
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ю-6', Источник = n.Источник
+           FROM Справочник.Номенклатура AS n WHERE n.Источник = @кто AND n.Код LIKE 'Ю-%'
+           SELECT n = COUNT(*) INTO @t FROM Справочник.Номенклатура AS a JOIN Справочник.Номенклатура AS b ON a.Источник = b.Источник
+           WHERE a.Код = 'Ю-6' AND b.Код = 'Ю-4'
+           PRINT JSON(@t)
+         END"
+    )
+}
+
+#[test]
+fn columns_of_several_types_are_written_read_and_compared() {
+    let infobase = Infobase::new(1).with_year_offset(2000);
+    let database = Database::create("several_types", &infobase.sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = run_script(folder.path(), &writing(&database.address()), &[]);
+    run.expect(0, &[]);
+    let partners = infobase.code("Справочник.Контрагенты");
+    let kinds = [3, 5, 2, partners, 1];
+    let items: Vec<_> = (1..)
+        .zip(kinds)
+        .map(|(n, kind)| format!(r#"{{"Код":"Ю-{n}","Вид":{kind}}}"#))
+        .collect();
+    let lines: Vec<String> = run.out.lines().map(|line| line.replace(' ', "")).collect();
+    let expected = [
+        format!("[{}]", items.join(",")),
+        r#"[{"Код":"Ю-1"},{"Код":"Ю-2"},{"Код":"Ю-4"}]"#.into(),
+        r#"[{"Код":"Ю-4"}]"#.into(),
+        r#"[{"n":1}]"#.into(),
+    ];
+    assert_eq!(lines, expected, "{run}");
+    let goods = "Справочник.Номенклатура";
+    let column = |name: &str| format!("[{goods}.{name}]");
+    let defaults = format!(
+        "SELECT concat_ws('/', {}, {}, {}, length({}), encode({}, 'hex'), length({}), trim({})) FROM [{goods}] WHERE {} LIKE 'Ю-5%'",
+        column("Вес"),
+        column("Активен"),
+        column("ДатаСоздания"),
+        column("Картинка"),
+        column("ВнешнийКод"),
+        column("СтавкаНДС"),
+        column("Описание"),
+        column("Код"),
+    );
+    let found = database.column(&infobase.physical(&defaults));
+    let expected = format!("0.000/f/2001-01-01 00:00:00/0/{}/16/", "00".repeat(16));
+    assert_eq!(found, [expected]);
+}
