@@ -231,20 +231,18 @@ fn text_of(table: &Table, objects: &[Option<Arc<str>>]) -> String {
         "NULL",
     ];
     let mut rows = vec![heads.map(str::to_owned)];
-    rows.extend(table.columns.iter().zip(objects).map(|(column, object)| {
+    for (column, object) in table.columns.iter().zip(objects) {
         let of = object.as_ref().map(|name| format!(" {name}"));
-        let join = |part: fn(&PhysicalColumn) -> &str| {
-            let parts = column.parts.iter().map(part);
-            parts.collect::<Vec<_>>().join(", ")
-        };
-        [
-            column.name.to_string(),
-            type_name(column.data_type) + &of.unwrap_or_default(),
-            join(|part| &part.name),
-            join(|part| &part.type_name),
-            if column.nullable() { "yes" } else { "" }.to_owned(),
-        ]
-    }));
+        let data_type = type_name(column.data_type) + &of.unwrap_or_default();
+        // Further columns of a property stand under its first one.
+        let mut property = [column.name.to_string(), data_type];
+        rows.extend(column.parts.iter().map(|part| {
+            let [name, data_type] = std::mem::take(&mut property);
+            let null = if part.nullable { "yes" } else { "" };
+            let (column, of) = (part.name.to_string(), part.type_name.to_string());
+            [name, data_type, column, of, null.to_owned()]
+        }));
+    }
     let width = |place: usize| {
         let widths = rows
             .iter()

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::bracket::{Node, Places, bare, count, list, packed, plain, text};
 use super::model::{Kind, Model, uid};
-use super::objects::{head, object_file};
+use super::objects::{head, object_file, predefined_file};
 
 /// The compatibility mode: 8.3.20.
 const MODE: i64 = 80_320;
@@ -99,6 +99,10 @@ pub(super) fn config(model: &Model) -> Vec<StoredFile> {
             _ => StoredFile::new(object.uuid.to_string(), packed(&node)),
         };
         files.push(file);
+        if !object.predefined.is_empty() {
+            let name = format!("{}.1c", object.uuid);
+            files.push(StoredFile::new(name, packed(&predefined_file(object))));
+        }
         if index % 7 == 1 {
             let module = StoredFile::new(format!("{}.0", object.uuid), vec![0x7f; 64]);
             files.push(module);

@@ -189,6 +189,8 @@ pub(super) struct Object {
     pub(super) turnovers: bool,
     /// The type of a constant, a defined type, a common attribute, of the values of characteristics.
     pub(super) value: Vec<Part>,
+    /// Names, codes and descriptions of items that the metadata knows.
+    pub(super) predefined: Vec<[&'static str; 3]>,
     /// Names and synonyms of an enumeration.
     pub(super) values: Vec<(&'static str, &'static str)>,
     pub(super) common: CommonUse,
@@ -222,6 +224,7 @@ impl Object {
             periodicity: 0,
             turnovers: false,
             value: Vec::new(),
+            predefined: Vec::new(),
             values: Vec::new(),
             common: CommonUse::default(),
             tracked: false,
@@ -249,6 +252,11 @@ impl Object {
     /// The uuid of an enumeration's value.
     pub(super) fn value_uuid(&self, value: &str) -> Uuid {
         uid(&["value", &self.full_name(), value])
+    }
+
+    /// The uuid by which the metadata knows an item.
+    pub(super) fn predefined_uuid(&self, item: &str) -> Uuid {
+        uid(&["predefined", &self.full_name(), item])
     }
 
     /// Attributes, dimensions and resources in the order of the columns.

@@ -223,6 +223,38 @@ fn catalog(model: &Model, object: &Object) -> Node {
     )
 }
 
+/// The file of the items of a catalog that the metadata knows: a table of six columns, a tree of rows.
+pub(super) fn predefined_file(object: &Object) -> Node {
+    let kind = "ae135932-4f94-44df-92c1-c91f15a92848";
+    let reference = |uuid: Uuid| list![text("#"), bare(kind), list![1, uuid]];
+    let row = |id: i64, uuid: Uuid, folder: i64, [name, code, description]: [&str; 3]| {
+        let texts = [name, code, description].map(|value| list![text("S"), text(value)]);
+        let mut row = vec![2.into(), id.into(), 6.into(), reference(uuid)];
+        row.extend([list![text("B"), folder], reference(Uuid::nil())]);
+        row.extend(texts);
+        row
+    };
+    let items = object.predefined.iter().zip(1..).map(|(item, id)| {
+        let mut row = row(id, object.predefined_uuid(item[0]), 0, *item);
+        row.push(0.into());
+        Node::List(row)
+    });
+    let mut children = vec![1.into(), count(&object.predefined)];
+    children.extend(items);
+    let mut root = row(0, Uuid::nil(), 1, ["Элементы", "", ""]);
+    root.extend([1.into(), Node::List(children)]);
+    let types = ["#", "B", "#", "S", "S", "S"];
+    let mut columns = vec![Node::from(6)];
+    columns.extend(types.iter().zip(0..).map(|(of, number)| {
+        let pattern = list![text("Pattern"), list![text(of), bare(kind)]];
+        list![number, text(""), pattern, text(""), 0]
+    }));
+    let mut rows = vec![2.into(), 6.into()];
+    rows.extend((0..6).flat_map(|number| [Node::from(number), Node::from(number)]));
+    rows.extend([list![1, 1, Node::List(root)], Node::from(-1), 1.into()]);
+    list![0, list![1, Node::List(columns), Node::List(rows)]]
+}
+
 fn document(model: &Model, object: &Object) -> Node {
     let body = Places::new(40, 52)
         .set(3, object.reference())

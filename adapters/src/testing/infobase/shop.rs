@@ -192,7 +192,41 @@ fn goods() -> Object {
             ..Attribute::new("Раздел", &[Part::Number(3, 0)])
         },
     ];
-    goods.sections = vec![
+    goods.sections = goods_sections();
+    goods.predefined = vec![
+        ["Доставка", "ПС-5", "Доставка \"до двери\", {курьером}"],
+        ["Упаковка", "ПС-8", "Упаковка"],
+    ];
+    goods.rows = goods_rows();
+    let known = (
+        "Предопределённый",
+        Value::Uuid(goods.predefined_uuid("Доставка")),
+    );
+    let named = |row: &&mut Row| {
+        row.iter()
+            .any(|(_, value)| matches!(value, Value::Text("доставка")))
+    };
+    goods
+        .rows
+        .iter_mut()
+        .filter(named)
+        .for_each(|row| row.push(known.clone()));
+    let change = |to, of, number: Option<&'static str>| -> Row {
+        let mut row = vec![("УзелОбмена", node(to)), ("Ссылка", item(of))];
+        row.extend(number.map(|number| ("НомерСообщения", Value::Number(number))));
+        row
+    };
+    goods.change_rows = vec![
+        change("KAFKA", "чайник", None),
+        change("KAFKA", "чашка", None),
+        change("FILIAL-1", "чайник", Some("3")),
+        change("FILIAL-1", "поднос", None),
+    ];
+    goods
+}
+
+fn goods_sections() -> Vec<Section> {
+    vec![
         Section {
             name: "Штрихкоды",
             attributes: vec![
@@ -213,20 +247,7 @@ fn goods() -> Object {
             rows: Vec::new(),
             uuid: Uuid::nil(),
         },
-    ];
-    goods.rows = goods_rows();
-    let change = |to, of, number: Option<&'static str>| -> Row {
-        let mut row = vec![("УзелОбмена", node(to)), ("Ссылка", item(of))];
-        row.extend(number.map(|number| ("НомерСообщения", Value::Number(number))));
-        row
-    };
-    goods.change_rows = vec![
-        change("KAFKA", "чайник", None),
-        change("KAFKA", "чашка", None),
-        change("FILIAL-1", "чайник", Some("3")),
-        change("FILIAL-1", "поднос", None),
-    ];
-    goods
+    ]
 }
 
 fn barcode(owner: &str, line: u8) -> Row {

@@ -86,6 +86,13 @@ async fn dates_codes_and_values_are_those_of_the_infobase() {
         uuid: Uuid::from_bytes_le(bytes),
     };
     assert_eq!(schema.values, [(value.into(), entity)]);
+    let item = "Справочник.Номенклатура.Доставка";
+    let schema = service.describe(&[item.into()]).await.expect("answers");
+    let entity = Entity {
+        code: infobase.code("Справочник.Номенклатура"),
+        uuid: Uuid::from_bytes_le(infobase.row("доставка")),
+    };
+    assert_eq!(schema.values, [(item.into(), entity)]);
     database.close().await;
 }
 
