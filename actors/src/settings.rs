@@ -32,7 +32,7 @@ impl Default for Settings {
             error_delay: Duration::from_secs(60),
             give_up_after: Duration::from_secs(60),
             read_ahead: None,
-            batch_bytes: 16 << 20,
+            batch_bytes: 8 << 20,
             stop_grace: Duration::from_secs(20),
             max_attempts: None,
             until_idle: false,

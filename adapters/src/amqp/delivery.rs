@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use bytestring::ByteString;
 use dajet_core::{OrderKeys, Record, Records, Shape, Value};
 use lapin::message::Delivery;
 use lapin::types::ShortString;
@@ -37,13 +38,17 @@ pub(super) fn records(deliveries: Vec<Delivery>) -> (Records, OrderKeys) {
         shape: KEYS.clone(),
         values: Vec::new(),
     };
+    let (mut exchange, mut routing_key) = (Value::text(""), Value::text(""));
     let rows = deliveries
         .into_iter()
         .map(|delivery| {
-            keys.values
-                .push(Value::Integer(delivery.delivery_tag as i64));
-            keys.values.push(optional(delivery.properties.message_id()));
-            record(delivery)
+            let tag = Value::Integer(delivery.delivery_tag as i64);
+            let id = optional(delivery.properties.message_id());
+            keys.values.extend([tag, id.clone()]);
+            // Messages of a queue have come by the same way, most of the time.
+            share(&mut exchange, delivery.exchange.as_str());
+            share(&mut routing_key, delivery.routing_key.as_str());
+            record(delivery, id, exchange.clone(), routing_key.clone())
         })
         .collect();
     (
@@ -61,11 +66,18 @@ pub(super) fn size(delivery: &Delivery) -> usize {
     512 + delivery.data.len()
 }
 
-fn record(delivery: Delivery) -> Record {
+/// Makes a new text only if it is another one than before.
+fn share(before: &mut Value, text: &str) {
+    if !matches!(before, Value::Text(known) if **known == *text) {
+        *before = Value::text(text);
+    }
+}
+
+fn record(delivery: Delivery, id: Value, exchange: Value, routing_key: Value) -> Record {
     let properties = &delivery.properties;
     vec![
         optional(properties.app_id()),
-        optional(properties.message_id()),
+        id,
         optional(properties.kind()),
         body(delivery.data),
         or(properties.content_type(), "application/json"),
@@ -76,8 +88,8 @@ fn record(delivery: Delivery) -> Record {
             .headers()
             .as_ref()
             .map_or(Value::Null, from_table),
-        Value::text(delivery.exchange.as_str()),
-        Value::text(delivery.routing_key.as_str()),
+        exchange,
+        routing_key,
         Value::Boolean(delivery.redelivered),
         properties.timestamp().map_or(Value::Null, from_seconds),
         Value::Integer(delivery.delivery_tag as i64),
@@ -98,7 +110,10 @@ fn optional(text: &Option<ShortString>) -> Value {
 }
 
 fn or(text: &Option<ShortString>, absent: &'static str) -> Value {
-    Value::text(text.as_ref().map_or(absent, ShortString::as_str))
+    match text {
+        Some(text) => Value::text(text.as_str()),
+        None => Value::Text(ByteString::from_static(absent)),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From a record to a message: which column is what, and how values become properties.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use dajet_core::{MessageSpec, Record, SystemError, Value};
 use jiff::tz::TimeZone;
@@ -263,7 +265,7 @@ impl Columns {
     }
 
     fn short(&self, member: Member, record: &Record) -> Option<ShortString> {
-        ShortString::try_new(text(self.value(member, record)?)?).ok()
+        ShortString::try_new(text(self.value(member, record)?)?.into_owned()).ok()
     }
 }
 
@@ -282,10 +284,11 @@ pub(super) struct Message {
 type Refusal = (String, Option<String>);
 
 /// The text form of a scalar.
-fn text(value: &Value) -> Option<String> {
+fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null | Value::Object(_) | Value::Array(_) | Value::Binary(_) => None,
-        other => Some(other.to_string()),
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
     }
 }
 
@@ -324,13 +327,10 @@ fn bytes(value: &Value) -> Bytes {
 }
 
 fn names(value: &Value) -> Vec<String> {
+    let text = |value| text(value).unwrap_or_default();
     let all: Vec<String> = match value {
-        Value::Array(items) => items.iter().filter_map(text).collect(),
-        other => text(other)
-            .unwrap_or_default()
-            .split(',')
-            .map(str::to_owned)
-            .collect(),
+        Value::Array(items) => items.iter().map(|item| text(item).into_owned()).collect(),
+        other => text(other).split(',').map(str::to_owned).collect(),
     };
     all.iter()
         .map(|name| name.trim().to_owned())

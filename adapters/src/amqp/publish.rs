@@ -18,7 +18,7 @@ use super::link::Link;
 use super::message::Message;
 
 /// Most bytes of messages on their way: the library's buffer has no bound of its own.
-const BYTES_MAX: usize = 16 << 20;
+const BYTES_MAX: usize = 4 << 20;
 
 /// How messages are sent.
 #[derive(Clone, Copy, Debug)]

@@ -21,8 +21,9 @@ use super::offsets::{self, Keeper};
 use super::source_settings::SourceSettings;
 use super::topics::{self, Asker};
 
-/// Most messages taken at a time.
+/// Most messages taken at a time, and their bytes.
 const CHUNK: usize = 500;
+const CHUNK_BYTES: usize = 1 << 20;
 /// How long the library may hold messages that nobody takes, before their partitions are paused: what it has fetched is fetched again then.
 const STALL: Duration = Duration::from_secs(1);
 /// How soon, and how often, the ends of partitions are asked for.
@@ -140,14 +141,16 @@ impl Poller {
         first: KafkaResult<BorrowedMessage<'_>>,
         stream: &mut MessageStream<'_, Context>,
     ) -> Result<(), SystemError> {
-        let mut letters = Vec::new();
+        let (mut letters, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         let mut failure = None;
         while let Some(item) = next {
             match item {
                 Ok(message) => {
                     let topic = self.topic(message.topic());
-                    letters.push(Letter::copy(&message, topic));
+                    let letter = Letter::copy(&message, topic);
+                    bytes += letter.size();
+                    letters.push(letter);
                 }
                 // It stands behind the messages before it.
                 Err(error) => {
@@ -155,7 +158,7 @@ impl Poller {
                     break;
                 }
             }
-            next = if letters.len() < CHUNK {
+            next = if letters.len() < CHUNK && bytes < CHUNK_BYTES {
                 stream.next().now_or_never().flatten()
             } else {
                 None

@@ -132,7 +132,7 @@ impl Source for KafkaSource {
 impl KafkaSource {
     async fn read_from(&mut self, reader: &Reader, limit: Limit) -> Result<Read, SystemError> {
         let line = &reader.line;
-        line.limit(limit.bytes.saturating_mul(2));
+        line.limit(limit.bytes);
         if !self.await_first(line, limit).await? {
             return self.nothing(reader, limit).await;
         }
@@ -289,11 +289,7 @@ impl KafkaSource {
     /// Makes a consumer, looks for the topics, and joins the group.
     async fn attach(&self, limit: Limit) -> Result<Reader, SystemError> {
         let letters_max = self.settings.options.batch_size.saturating_mul(2);
-        let line = Arc::new(Line::new(
-            letters_max,
-            limit.bytes.saturating_mul(2),
-            self.signs.clone(),
-        ));
+        let line = Arc::new(Line::new(letters_max, limit.bytes, self.signs.clone()));
         let (settings, its_line) = (self.settings.clone(), line.clone());
         let made = tokio::task::spawn_blocking(move || Member::new(&settings, &its_line));
         let member = made

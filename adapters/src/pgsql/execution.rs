@@ -17,9 +17,9 @@ use super::values::{Buffer, Column, Scalar};
 
 /// Executions that are under way in one session at a time.
 const PIPELINED_MAX: usize = 64;
-/// Limits of one bulk statement.
+/// Limits of one bulk statement, which the driver holds several times over.
 const CHUNK_RECORDS_MAX: usize = 10_000;
-const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
+const CHUNK_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Why an execution failed.
 pub(super) enum Failure {
