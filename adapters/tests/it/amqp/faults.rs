@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use dajet_core::{ErrorClass, Read, Signs, Sink, SystemError, Value};
@@ -80,17 +81,16 @@ impl Drop for OwnBroker {
     }
 }
 
-/// A port, and one with two free ones behind it.
+/// A port, and one with two free ones behind it. They lie below those of outgoing connections, one of which could take the port of a broker that is
+/// down for a moment, and no two tests get the same.
 fn free_ports() -> (u16, u16) {
+    static NEXT: AtomicU16 = AtomicU16::new(21_000);
     let bind = |port| TcpListener::bind(("127.0.0.1", port));
     loop {
-        let (Ok(one), Ok(two)) = (bind(0), bind(0)) else {
-            continue;
-        };
-        let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
-        let (first, second) = (port(&one), port(&two));
-        if second < 65_000 && bind(second + 1).is_ok() && bind(second + 2).is_ok() {
-            return (first, second);
+        let first = NEXT.fetch_add(4, Ordering::Relaxed);
+        assert!(first < 25_000, "no port is free");
+        if (first..first + 4).all(|port| bind(port).is_ok()) {
+            return (first, first + 1);
         }
     }
 }
