@@ -32,12 +32,14 @@ impl Numbers {
         let mut numbers = Self::default();
         let mut tokens = Tokens::new(text);
         let (mut depth, mut lists) = (0usize, 0usize);
+        let (mut told, mut found) = (None, 0usize);
         let mut fields: (Option<Uuid>, Option<u32>, Option<u32>) = (None, None, None);
         while let Some(token) = tokens.next()? {
             match token {
                 Token::Open => {
                     depth += 1;
                     lists += usize::from(depth == 2);
+                    found += usize::from(depth == 3);
                     fields = (None, None, None);
                 }
                 Token::Close => {
@@ -56,12 +58,19 @@ impl Numbers {
                     None => fields.0 = Uuid::try_parse(value).ok(),
                     Some(_) => fields.2 = value.parse().ok(),
                 },
+                Token::Bare(value) if depth == 2 && found == 0 => told = value.parse().ok(),
                 Token::Text(_) | Token::Bare(_) | Token::Empty => {}
             }
         }
         if lists == 0 {
             let reason = "there is no list of numbers";
             return Err(Broken { reason, at: 0 });
+        }
+        // A file that was damaged may well end as a list should.
+        if told.is_none_or(|told: usize| found < told) {
+            let reason = "there are fewer numbers than it says";
+            let at = text.len();
+            return Err(Broken { reason, at });
         }
         numbers.entries.retain(|entry| !entry.uuid.is_nil());
         numbers.entries.sort_unstable();

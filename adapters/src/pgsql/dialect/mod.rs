@@ -13,7 +13,7 @@ use dajet_core::query::{Body, Expr, Select, Statement};
 use dajet_core::schema::ColumnRole;
 use dajet_core::{Column, DataType, PhysicalColumn, Shape, SystemError};
 
-use super::values::{Reading, Slot, Take, Wire};
+use super::values::{Holds, Reading, Slot, Take, Wire};
 
 pub(super) use drain::drain;
 pub(super) use sequence::sequence;
@@ -170,7 +170,9 @@ impl Place {
             && base_type(&part.type_name) == "bytea";
         let tagged = column.parts.iter().any(|p| p.role == ColumnRole::Tag);
         let take = match part.role {
-            role if column.parts.len() > 1 && tagged => Take::Share(role),
+            role if column.parts.len() > 1 && tagged => {
+                Take::Share(role, Holds::of(column.parts.iter().map(|part| part.role)))
+            }
             ColumnRole::TypeCode => Take::TypeCode,
             ColumnRole::Reference => Take::Reference,
             _ if reference => Take::Reference,

@@ -125,7 +125,30 @@ pub(super) enum Take {
     /// The 16 bytes of an entity or uuid.
     Reference,
     /// Its share in a column of a union: the other columns get the empty value.
-    Share(ColumnRole),
+    Share(ColumnRole, Holds),
+}
+
+/// Kinds of values that the columns of a union have room for, by their tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holds(u16);
+
+impl Holds {
+    /// Of a union whose columns have these roles. Undefined is held by every one.
+    pub(super) fn of(roles: impl Iterator<Item = ColumnRole>) -> Self {
+        let tag = |role| match role {
+            ColumnRole::Boolean => tag::BOOLEAN,
+            ColumnRole::Number => tag::NUMBER,
+            ColumnRole::DateTime => tag::DATE_TIME,
+            ColumnRole::Text => tag::TEXT,
+            ColumnRole::Reference => tag::REFERENCE,
+            ColumnRole::Tag | ColumnRole::TypeCode | ColumnRole::Value => tag::UNDEFINED,
+        };
+        Self(roles.fold(1 << tag::UNDEFINED, |held, role| held | 1 << tag(role)))
+    }
+
+    fn has(self, tag: u8) -> bool {
+        self.0 & 1 << tag != 0
+    }
 }
 
 /// Tags of unions, as 1C stores them.

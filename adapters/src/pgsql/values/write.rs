@@ -13,7 +13,7 @@ use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use super::read::{days_of, microseconds_of};
-use super::{Refusal, Take, Wire, numeric, tag, text};
+use super::{Holds, Refusal, Take, Wire, numeric, tag, text};
 
 /// A parameter of the SQL text and where its value comes from.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl Slot {
 
     fn put(&self, value: &Value, wire: Wire, out: &mut BytesMut) -> Result<IsNull, String> {
         match (self.take, value, self.empty) {
-            (Take::Share(role), value, _) => return share(role, value, wire, out),
+            (Take::Share(role, holds), value, _) => return share(role, holds, value, wire, out),
             (_, Value::Null, None) => return Ok(IsNull::Yes),
             (_, Value::Null, Some(length)) => empty(wire, length, out),
             (Take::Whole, value, _) => whole(value, wire, out)?,
@@ -175,6 +175,7 @@ const FIRST_DAY: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
 /// What a value puts into one column of a union.
 fn share(
     role: ColumnRole,
+    holds: Holds,
     value: &Value,
     wire: Wire,
     out: &mut BytesMut,
@@ -189,6 +190,9 @@ fn share(
         other => return Err(format!("a value of type {}", other.type_name())),
     };
     match (role, stored, value) {
+        (ColumnRole::Tag, ..) if !holds.has(stored) => {
+            return Err(format!("a value of type {}", value.type_name()));
+        }
         (ColumnRole::Tag, ..) => out.put_u8(stored),
         (ColumnRole::TypeCode, _, Value::Entity(entity)) => out.put_i32(entity.code),
         (ColumnRole::Reference, _, Value::Entity(entity)) => {
@@ -479,7 +483,12 @@ mod tests {
 
     #[test]
     fn shares_of_a_union_fill_the_others_with_the_empty_value() {
-        let share = |role, value, data_type| put(&slot(Take::Share(role), None), value, data_type);
+        let roles = [ColumnRole::Tag, ColumnRole::Number, ColumnRole::Text];
+        let holds = Holds::of(roles.into_iter());
+        let share =
+            |role, value, data_type| put(&slot(Take::Share(role, holds), None), value, data_type);
+        let refused = share(ColumnRole::Tag, Value::Boolean(true), &Type::BYTEA);
+        assert!(refused.is_err(), "there is no column for it");
         assert_eq!(
             share(ColumnRole::Tag, Value::Integer(1), &Type::BYTEA),
             Ok(Some(vec![3]))

@@ -145,6 +145,15 @@ impl Binder<'_> {
 
     /// Stores a value into a column, part by part where a reference stands in several.
     fn store(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr, span: Span) {
+        // References of several kinds have a tag, too, in most places.
+        let tagged = with_role(column, ColumnRole::Tag).is_some();
+        let column = &match tagged && column.data_type != DataType::Union {
+            true => Arc::new(Column {
+                data_type: DataType::Union,
+                ..(**column).clone()
+            }),
+            false => Arc::clone(column),
+        };
         let is_reference = matches!(column.data_type, DataType::Entity(_));
         if column.data_type == DataType::Union {
             let value = match &expr.kind {

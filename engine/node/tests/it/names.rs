@@ -157,3 +157,61 @@ fn columns_of_several_types_are_written_read_and_compared() {
     let expected = format!("0.000/f/2001-01-01 00:00:00/0/{}/16/", "00".repeat(16));
     assert_eq!(found, [expected]);
 }
+
+#[test]
+fn references_of_several_kinds_are_written_with_their_tag() {
+    let infobase = Infobase::new(2);
+    let database = Database::create("tagged_references", &infobase.sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = |insert: &str| {
+        format!(
+            "DECLARE @t array
+             USE '{}'
+               DECLARE @кто entity = ENTITY('Справочник.Контрагенты', '643c479d-cacf-4048-11f0-2426af738206')
+               {insert}
+               SELECT Код, Замена INTO @t FROM Справочник.Номенклатура WHERE Код LIKE 'Т-%' ORDER BY Код
+               PRINT JSON(@t)
+             END",
+            database.address()
+        )
+    };
+    let run = run_script(
+        folder.path(),
+        &script(
+            "INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Т-1', Замена = @кто
+             INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Т-2', Замена = NULL
+             INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Т-3', Замена = n.Замена
+               FROM Справочник.Номенклатура AS n WHERE n.Код LIKE 'Т-1%'",
+        ),
+        &[],
+    );
+    run.expect(0, &[]);
+    let stored = "SELECT concat(encode([Справочник.Номенклатура.Замена], 'hex')) FROM [Справочник.Номенклатура] \
+                  WHERE [Справочник.Номенклатура.Код] LIKE 'Т-%' ORDER BY [Справочник.Номенклатура.Код]";
+    let column = infobase.physical("[Справочник.Номенклатура.Замена]");
+    let tag = column.split(',').next().expect("a column").to_owned();
+    let stored = infobase.physical(&stored.replace("[Справочник.Номенклатура.Замена]", &tag));
+    assert_eq!(database.column(&stored), ["08", "01", "08"], "{run}");
+    let code = infobase.code("Справочник.Контрагенты");
+    assert_eq!(
+        run.out.matches(&format!("{{{code}:643c479d")).count(),
+        2,
+        "{run}"
+    );
+
+    for (insert, refused) in [
+        (
+            "Метка = 12",
+            "column \"Метка\" cannot hold a value of type integer",
+        ),
+        (
+            "Замена = 'текст'",
+            "column \"Замена\" cannot hold a value of type string",
+        ),
+    ] {
+        let insert = format!(
+            "INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Т-9', {insert}"
+        );
+        run_script(folder.path(), &script(&insert), &[]).expect(1, &[refused]);
+    }
+}
