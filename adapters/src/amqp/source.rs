@@ -33,6 +33,8 @@ const PREDECESSOR: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Signs of life come at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long a broker may have messages and send none, before we connect anew.
+const SILENCE: Duration = Duration::from_secs(15);
 /// How often the broker is asked how many messages wait.
 const MEASURE: Duration = Duration::from_secs(5);
 /// A mean message, as long as none is known.
@@ -93,6 +95,8 @@ struct Reader {
     /// Delivered, but too large for the batch before.
     left: Option<Delivery>,
     checked: Instant,
+    /// Since when the broker has had messages for us and has sent none.
+    silent: Option<Instant>,
 }
 
 impl Source for AmqpSource {
@@ -243,11 +247,25 @@ impl AmqpSource {
         Ok(true)
     }
 
-    /// Asks the broker how many messages wait in the queue, and so whether it lives.
+    /// Asks the broker how many messages wait in the queue, and so whether it lives and knows of our consumer.
+    ///
+    /// # Errors
+    /// Those of the call; `Transient` if messages wait for long while we could take them, and nobody else is there to.
     async fn ready(&self, reader: &mut Reader) -> Result<u32, SystemError> {
-        let (messages, _) = self.ask(reader.lane.link(), reader.lane.channel()).await?;
+        let (messages, consumers) = self.ask(reader.lane.link(), reader.lane.channel()).await?;
         reader.checked = Instant::now();
-
+        let ours = Attached::count(&self.target.identity, &self.options.queue);
+        if messages == 0 || reader.lane.open() > 0 || reader.left.is_some() || consumers > ours {
+            reader.silent = None;
+            return Ok(messages);
+        }
+        let since = *reader.silent.get_or_insert(reader.checked);
+        if since.elapsed() >= SILENCE {
+            let queue = &self.options.queue;
+            let message =
+                format!("the broker has {messages} messages in queue \"{queue}\" and sends none");
+            return Err(SystemError::transient("E_AMQP", message));
+        }
         Ok(messages)
     }
 
@@ -343,6 +361,7 @@ impl AmqpSource {
             prefetch,
             left,
             checked: Instant::now(),
+            silent: None,
         })
     }
 
@@ -394,7 +413,10 @@ impl Reader {
         }
         match timeout_at(deadline, self.consumer.next()).await {
             Err(_) => Ok(None),
-            Ok(Some(Ok(delivery))) => Ok(Some(delivery)),
+            Ok(Some(Ok(delivery))) => {
+                self.silent = None;
+                Ok(Some(delivery))
+            }
             Ok(Some(Err(error))) => Err(self.lane.link().failed(&self.doing(), &error)),
             Ok(None) => {
                 let queue = self.consumer.queue();
