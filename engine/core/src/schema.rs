@@ -1,5 +1,6 @@
 //! What the schema catalog answers: logical tables and columns, their physical names, types, keys and nullability.
 
+use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -210,6 +211,24 @@ pub struct MappingLine {
     pub types: String,
     /// Type code of the object, 0 if it has none.
     pub code: i32,
+}
+
+/// As a mapping file has it, without the end of the line.
+impl fmt::Display for MappingLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            table,
+            columns,
+            server_types,
+            types,
+            code,
+        } = self;
+        write!(
+            f,
+            "{name}\t{table}\t{columns}\t{server_types}\t{types}\t{code}"
+        )
+    }
 }
 
 /// What a database knows of a name or a type code: the answer to [`crate::contract::look_up`].

@@ -156,17 +156,8 @@ impl Found {
         }
         let mut text = HEAD.to_owned();
         for line in lines {
-            let code = line.code.to_string();
-            let fields = [
-                &*line.name,
-                &line.table,
-                &line.columns,
-                &line.server_types,
-                &line.types,
-                &code,
-            ];
             text.push('\n');
-            text.push_str(&fields.join("\t"));
+            text.push_str(&line.to_string());
         }
         Ok(text)
     }

@@ -27,21 +27,7 @@ async fn real_columns(database: &Database) -> BTreeSet<String> {
 async fn mapping(service: &dyn Service) -> Vec<String> {
     let names = service.names().await.expect("names");
     let lines = service.mapping(&names).await.expect("lines");
-    let mut lines: Vec<String> = lines
-        .into_iter()
-        .map(|line| {
-            let code = line.code.to_string();
-            [
-                line.name,
-                line.table,
-                line.columns,
-                line.server_types,
-                line.types,
-                code,
-            ]
-            .join("\t")
-        })
-        .collect();
+    let mut lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     lines.sort();
     lines
 }
