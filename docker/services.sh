@@ -78,6 +78,10 @@ alive() {
 frozen() { grep -q '^State:.T' "/proc/$(pid_of "$1")/status" 2>/dev/null; }
 port_open() { timeout 1 bash -c "exec 3<>/dev/tcp/127.0.0.1/$(port_of "$1")" 2>/dev/null; }
 
+# A process looks gone while its last threads still take its memory down, and its port is open until then: who starts it
+# anew at once would find it running.
+ended() { gone "$1" && ! port_open "$2"; } # PROCESS NAME
+
 wait_until() { # SECONDS CMD...
     local ticks=$(($1 * 10))
     shift
@@ -95,7 +99,7 @@ signal_all() { # SIGNAL NAME
     kill -STOP "$pid"
     mapfile -t children < <(pgrep -P "$pid")
     kill "-$1" "${children[@]}" "$pid" 2>/dev/null || true
-    [[ $1 != KILL ]] || wait_until 10 gone "$pid" || die "$2 survived SIGKILL (process $pid)"
+    [[ $1 != KILL ]] || wait_until 10 ended "$pid" "$2" || die "$2 survived SIGKILL (process $pid)"
 }
 
 stop() {
@@ -105,7 +109,7 @@ stop() {
     signal_all CONT "$1"
     # For PostgreSQL SIGINT is the fast shutdown; SIGTERM would wait for the clients to leave.
     if [[ $1 == pgsql ]]; then kill -INT "$pid"; else kill -TERM "$pid"; fi
-    wait_until 60 gone "$pid" || die "$1 does not stop (process $pid)"
+    wait_until 60 ended "$pid" "$1" || die "$1 does not stop (process $pid)"
     [[ $1 != rabbitmq ]] || stop epmd
     say "$1 stopped"
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,8 +37,17 @@ impl OwnBroker {
     }
 
     fn run(&self, arguments: &[&str]) {
+        let done = self.ask(arguments);
+        assert!(
+            done.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Output {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docker/services.sh");
-        let done = Command::new(script)
+        Command::new(script)
             .args(arguments)
             .env("DAJET_SERVICES_DIR", &self.folder)
             .env("DAJET_SERVICES_AMQP_PORT", self.port.to_string())
@@ -47,12 +56,19 @@ impl OwnBroker {
                 self.management_port.to_string(),
             )
             .output()
-            .expect("the script runs");
-        assert!(
-            done.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+            .expect("the script runs")
+    }
+
+    /// Whether it runs, and what it says of its queues.
+    fn state(&self) -> String {
+        let columns = "name state messages_ready messages_unacknowledged consumers";
+        let queues = ["rabbitmqctl", "-q", "list_queues"].into_iter();
+        let queues: Vec<_> = queues.chain(columns.split(' ')).collect();
+        let tell = |arguments: &[&str]| {
+            let told = self.ask(arguments);
+            [told.stdout, told.stderr].map(|text| String::from_utf8_lossy(&text).into_owned())
+        };
+        [tell(&["status"]), tell(&queues)].concat().join("\n")
     }
 
     fn restart(&self) {
@@ -167,25 +183,60 @@ async fn loses_nothing_and_keeps_order_when_the_broker_is_killed() {
     }
 }
 
+/// What reads have met, to be told when a test fails: the same in a row is one line.
+struct Journal {
+    begun: Instant,
+    lines: Vec<(Duration, String, usize)>,
+}
+
+impl Journal {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, what: String) {
+        match self.lines.last_mut() {
+            Some((_, last, times)) if *last == what => *times += 1,
+            _ => self.lines.push((self.begun.elapsed(), what, 1)),
+        }
+    }
+
+    /// The last lines, and whether the broker runs.
+    fn told(&self, own: &OwnBroker) -> String {
+        let late = &self.lines[self.lines.len().saturating_sub(40)..];
+        let lines: Vec<_> = late
+            .iter()
+            .map(|(since, what, times)| format!("{since:?} {what} ({times} times)"))
+            .collect();
+        format!("{}\n{}", lines.join("\n"), own.state())
+    }
+}
+
 /// Reads the queue with a kill in its midst; the first occurrences must be in order. (How many come again is the broker's: it forgets
 /// acknowledgements that it has not yet written down.)
 async fn drain_through_a_kill(own: &OwnBroker, queue: &str, expected: usize) {
     let mut source = source_at(&own.address(), queue, 2, &[]);
     let mut seen: Vec<usize> = Vec::new();
     let mut killed = false;
-    let begun = Instant::now();
+    let mut journal = Journal::new();
     while seen.last() != Some(&(expected - 1)) {
         assert!(
-            begun.elapsed() < Duration::from_secs(120),
-            "{} of {expected}",
-            seen.len()
+            journal.begun.elapsed() < Duration::from_secs(120),
+            "{} of {expected} from \"{queue}\"\n{}",
+            seen.len(),
+            journal.told(own)
         );
         match source.read(USUAL, &[]).await {
-            Ok(Read::Empty { .. }) => {}
+            Ok(Read::Empty { complete }) => journal.note(format!("empty, complete {complete}")),
             Ok(Read::Batch { records, claim, .. }) => {
                 if seen.len() > expected / 2 && !killed {
                     killed = true;
+                    journal.note("the broker is killed".to_owned());
                     tokio::task::block_in_place(|| own.restart());
+                    journal.note("the broker is started".to_owned());
                     let error = claim.commit().await.expect_err("the broker is another one");
                     assert_eq!(error.class, ErrorClass::Transient, "{error}");
                     let error = failure(&mut *source).await;
@@ -199,9 +250,11 @@ async fn drain_through_a_kill(own: &OwnBroker, queue: &str, expected: usize) {
                         .iter()
                         .map(|body| body.parse::<usize>().expect("a number")),
                 );
+                journal.note(format!("messages up to {:?}", seen.last()));
             }
             Err(error) => {
                 assert_eq!(error.class, ErrorClass::Transient, "{error}");
+                journal.note(error.to_string());
                 source = source_at(&own.address(), queue, 2, &[]);
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
