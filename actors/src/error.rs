@@ -102,6 +102,11 @@ impl PipelineError {
         }
     }
 
+    /// True if the script does not fit its database: a mistake of the author, found when a statement is prepared.
+    pub fn is_mistake(&self) -> bool {
+        self.class().is_mistake(self.code())
+    }
+
     /// The place in the script, if it is known.
     pub fn span(&self) -> Option<Span> {
         match self {

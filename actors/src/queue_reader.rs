@@ -162,27 +162,26 @@ impl Work {
         let service = claims::open(generation, address, span)?;
         let names = script.spec.plan.statement(plan.source).names();
         let schema = script.describe(&service, &names).await.map_err(system)?;
+        let refused = |error: PipelineError| Failed {
+            fatal: error.is_mistake() && !script.was_bound(plan.source),
+            error,
+        };
         let bound = bind(&script.spec.plan, plan.source, &schema).map_err(|diagnostics| {
             service.forget();
-            let fatal = !script.was_bound(plan.source);
-            Failed {
-                error: PipelineError::Bind { diagnostics },
-                fatal,
-            }
+            refused(PipelineError::Bind { diagnostics })
         })?;
-        if script.bound(plan.source) {
-            bound
-                .warnings
-                .iter()
-                .for_each(|warning| script.warn(warning));
-        }
         let source = service
             .source(SourceSpec {
                 statement: bound.statement,
                 session_name: script.session_name(),
                 permits: generation.permits.total(),
             })
-            .map_err(system)?;
+            .map_err(|error| refused(PipelineError::system(error, span)))?;
+        bound
+            .warnings
+            .iter()
+            .for_each(|warning| script.warn(warning));
+        script.bound(plan.source);
         let mut opened = Opened {
             service: Some(service),
             source,

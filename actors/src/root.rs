@@ -16,7 +16,7 @@ use tracing::error;
 use crate::batch::{Opening, Output, Outputs};
 use crate::error::PipelineError;
 use crate::pipeline::{self, Order};
-use crate::script::{Answered, Failure, FailureKind, Script, Tokens, now};
+use crate::script::{Answered, Failure, FailureKind, Prepared, Script, Tokens, now};
 
 /// How a program ended.
 pub(crate) enum ProgramEnd {
@@ -79,9 +79,9 @@ impl Root {
             };
             step = match answered {
                 Answered::Resume(resume) => self.machine.resume(resume)?,
-                Answered::Bound { resume, statement } => {
+                Answered::Bound { resume, prepared } => {
                     let step = self.machine.resume(resume)?;
-                    self.script.bound(statement);
+                    self.script.prepare(&self.machine, &prepared)?;
                     step
                 }
                 Answered::Known { resume, .. } => self.machine.resume(resume)?,
@@ -104,7 +104,7 @@ impl Root {
                 let schema = script.describe(&service, &tables).await.map_err(failed)?;
                 return Ok(Answered::Bound {
                     resume: Resume::Schema(schema),
-                    statement,
+                    prepared: Prepared { statement, service },
                 });
             }
             Step::Ask(question) => {

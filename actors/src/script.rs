@@ -8,7 +8,7 @@ use dajet_core::contract;
 use dajet_core::schema::Known;
 use dajet_core::span::position;
 use dajet_core::{Diagnostic, Schema, Service, Span, SystemError, Value};
-use dajet_lang::machine::{Clock, MachineSpec, Question, Resume};
+use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
 use futures::FutureExt;
 use jiff::tz::TimeZone;
@@ -180,8 +180,8 @@ pub(crate) enum Answered {
     Bound {
         /// The schema.
         resume: Resume,
-        /// What is bound.
-        statement: StatementId,
+        /// What is bound, and where.
+        prepared: Prepared,
     },
     /// Resume with what is known of a name; the name is right if that succeeds.
     Known {
@@ -190,6 +190,13 @@ pub(crate) enum Answered {
         /// What was asked.
         question: Question,
     },
+}
+
+/// A statement that is being bound.
+pub(crate) struct Prepared {
+    pub(crate) statement: StatementId,
+    /// The database that it is for.
+    pub(crate) service: Arc<dyn Service>,
 }
 
 /// What all parts of a running script share.
@@ -226,6 +233,23 @@ impl Script {
     /// True if the statement has been bound before in this process.
     pub(crate) fn was_bound(&self, statement: StatementId) -> bool {
         self.bound.lock().contains(&statement)
+    }
+
+    /// Sees to it that the database can express what the machine has bound; the author is told of what deserves a look.
+    pub(crate) fn prepare(
+        &self,
+        machine: &Machine,
+        prepared: &Prepared,
+    ) -> Result<(), PipelineError> {
+        let Some(bound) = machine.bound(prepared.statement) else {
+            return Err(PipelineError::fault("a statement was not bound"));
+        };
+        let span = self.spec.plan.statement(prepared.statement).span;
+        contract::prepare(&*prepared.service, &bound.statement)
+            .map_err(|error| PipelineError::system(error, span))?;
+        bound.warnings.iter().for_each(|warning| self.warn(warning));
+        self.bound(prepared.statement);
+        Ok(())
     }
 
     /// Asks the catalog. What it remembers is thrown away once if it does not know a table.

@@ -5,7 +5,7 @@ mod joined;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use dajet_core::{Address, Answer, Record, Schema, Span, Value};
+use dajet_core::{Answer, Record, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume, Step};
 
 use crate::batch::{
@@ -16,7 +16,7 @@ use crate::error::PipelineError;
 use crate::generation::{Generation, Tombstone};
 use crate::mailbox::{Next, Refused};
 use crate::pipeline::Stage;
-use crate::script::{self, Answered, Tokens};
+use crate::script::{self, Answered, Prepared, Tokens};
 
 /// Records after which others may run: a body takes one to three microseconds a record, and a stage may hold its arbiter for 500.
 const CHUNK: u32 = 128;
@@ -230,9 +230,7 @@ impl Work {
                 Step::Leave { returned } => return Err(Interrupt::Left(returned)),
                 step => match self.answer(ticket, step, gathered.row).await? {
                     Answered::Resume(resume) => self.machine.resume(resume)?,
-                    Answered::Bound { resume, statement } => {
-                        self.resume_bound(resume, statement)?
-                    }
+                    Answered::Bound { resume, prepared } => self.resume_bound(resume, &prepared)?,
                     Answered::Known { resume, question } => self.resume_known(resume, &question)?,
                 },
             };
@@ -240,22 +238,18 @@ impl Work {
     }
 
     /// Gives the machine a schema; a statement that does not fit at its first bind in this process is the author's mistake.
-    fn resume_bound(
-        &mut self,
-        resume: Resume,
-        statement: dajet_lang::plan::StatementId,
-    ) -> Result<Step, Interrupt> {
+    fn resume_bound(&mut self, resume: Resume, prepared: &Prepared) -> Result<Step, Interrupt> {
         let script = &self.generation.script;
-        match self.machine.resume(resume) {
-            Ok(step) => {
-                script.bound(statement);
-                Ok(step)
-            }
-            Err(error) if error.code == "E_BIND" && !script.was_bound(statement) => {
-                Err(Interrupt::FailedForGood(error.into()))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let was_bound = script.was_bound(prepared.statement);
+        let step = self.machine.resume(resume).map_err(PipelineError::from);
+        let step = step.and_then(|step| {
+            script.prepare(&self.machine, prepared)?;
+            Ok(step)
+        });
+        step.map_err(|error| match error.is_mistake() && !was_bound {
+            true => Interrupt::FailedForGood(error),
+            false => error.into(),
+        })
     }
 
     /// Tells the machine what is known of a name; one that was never known is the author's mistake.
@@ -289,10 +283,12 @@ impl Work {
                 tables,
             } => {
                 let span = plan.statement(statement).span;
-                let schema = self.schema(&address, &tables, span).await?;
+                let service = claims::open(generation, &address, span)?;
+                let schema = script.describe(&service, &tables).await;
+                let schema = schema.map_err(|error| PipelineError::system(error, span))?;
                 Ok(Answered::Bound {
                     resume: Resume::Schema(schema),
-                    statement,
+                    prepared: Prepared { statement, service },
                 })
             }
             Step::Ask(question) => {
@@ -349,17 +345,6 @@ impl Work {
                 Err(PipelineError::fault("a step was answered twice").into())
             }
         }
-    }
-
-    async fn schema(
-        &self,
-        address: &Address,
-        names: &[Arc<str>],
-        span: Span,
-    ) -> Result<Schema, PipelineError> {
-        let service = claims::open(&self.generation, address, span)?;
-        let schema = self.generation.script.describe(&service, names).await;
-        schema.map_err(|error| PipelineError::system(error, span))
     }
 
     /// A statement for one record.

@@ -269,7 +269,7 @@ impl Work {
     ) -> Result<Result<Step, ScriptError>, Interrupt> {
         match self.answer(ticket, step, row).await? {
             Answered::Resume(resume) => Ok(self.machine.resume(resume)),
-            Answered::Bound { resume, statement } => self.resume_bound(resume, statement).map(Ok),
+            Answered::Bound { resume, prepared } => self.resume_bound(resume, &prepared).map(Ok),
             Answered::Known { resume, question } => self.resume_known(resume, &question).map(Ok),
         }
     }

@@ -120,7 +120,7 @@ impl Key {
     fn of(table: &Table) -> Result<Self, SystemError> {
         let refused = |why: &str| {
             let message = format!("cannot read queue \"{}\": {why}", table.name);
-            Err(SystemError::misconfigured("E_DB", message))
+            Err(SystemError::misconfigured("E_UNSUPPORTED", message))
         };
         match &table.key {
             TableKey::Columns(columns) if columns.is_empty() => {

@@ -14,7 +14,7 @@ use crate::address::{Address, Identity};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::error::SystemError;
 use crate::offsets::{Advance, Advances, KeptOffset, OffsetTable};
-use crate::query::Statement;
+use crate::query::{Body, Statement};
 use crate::record::{OrderKeys, Record, Records, Shape};
 use crate::schema::{Known, MappingLine, MetadataKey, MetadataObject, Schema};
 use crate::signs::Signs;
@@ -271,6 +271,24 @@ pub async fn look_up(service: &dyn Service, key: &MetadataKey) -> Result<Known, 
     }
     known.object = service.metadata(key).await?;
     Ok(known)
+}
+
+/// Finds out whether a database can express a bound statement. Nothing is sent to it.
+///
+/// # Errors
+/// `Misconfigured` if it cannot.
+pub fn prepare(service: &dyn Service, statement: &Arc<Statement>) -> Result<(), SystemError> {
+    match statement.body {
+        Body::Drain(_) => {
+            let spec = SourceSpec {
+                statement: Arc::clone(statement),
+                session_name: Arc::default(),
+                permits: 1,
+            };
+            service.source(spec).map(drop)
+        }
+        Body::Select(_) | Body::Insert(_) | Body::Sequence(_) => service.text(statement).map(drop),
+    }
 }
 
 /// What a source is made of.

@@ -16,6 +16,14 @@ pub enum ErrorClass {
     Fault,
 }
 
+impl ErrorClass {
+    /// True if an error of this class and code says that the script does not fit its database: its author has made a mistake, which
+    /// the preparation of a statement finds.
+    pub fn is_mistake(self, code: &str) -> bool {
+        self == Self::Misconfigured && matches!(code, "E_BIND" | "E_TYPE" | "E_UNSUPPORTED")
+    }
+}
+
 /// A failure of a database or broker, classed, with the system's own words and code.
 ///
 /// `Display` prints the message only; whoever reports prints the chain of `source`. Passwords never stand in it.

@@ -3,6 +3,7 @@
 mod columns;
 mod compare;
 mod insert;
+mod parts;
 mod select;
 mod sequence;
 mod typing;

@@ -30,6 +30,7 @@ pub use self::knowledge::{Knowledge, Question};
 pub use self::parking::Parked;
 use self::run::State;
 pub use self::variables::Variables;
+use crate::bind::Bound;
 use crate::plan::{PipelineId, Plan, ProgramId, StatementId};
 
 /// Number of a sink that a machine has opened, an index of its table of [`SinkSpec`]s.
@@ -254,6 +255,11 @@ impl Machine {
     /// If the machine never emitted to it.
     pub fn sink(&self, id: SinkId) -> &SinkSpec {
         self.state.sinks.spec(id)
+    }
+
+    /// The bound form of a statement, at the address that it was bound at, or used at, last.
+    pub fn bound(&self, statement: StatementId) -> Option<&Bound> {
+        self.state.sinks.latest(statement)
     }
 
     /// Sets the present record aside, which waits for the answer of a [`Step::Call`], holds or has failed: the next record may

@@ -37,8 +37,8 @@ pub struct NamePlan {
     pub name: Arc<str>,
     /// Where it stands.
     pub span: Span,
-    /// The address of the USE around it, if nothing is inserted into it.
-    pub address: Option<String>,
+    /// The USE around it.
+    pub(crate) place: Place,
     pub(crate) meaning: Meaning,
 }
 
@@ -293,6 +293,25 @@ impl Plan {
     /// The variables that parameters of the run may set, in the order of their declaration.
     pub fn root_variables(&self) -> &[RootVariable] {
         &self.root_variables
+    }
+
+    /// The address of a statement as far as it is known before a run: that of its USE, with nothing but variables of the
+    /// environment inserted into it.
+    pub fn address_of(
+        &self,
+        statement: &StatementPlan,
+        environment: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        self.uses[statement.place?].known(environment)
+    }
+
+    /// The address of the USE around a name, as [`Plan::address_of`].
+    pub fn address_of_name(
+        &self,
+        name: &NamePlan,
+        environment: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        self.uses[name.place].known(environment)
     }
 
     /// The names that `{$NAME}` uses, each once, in order.

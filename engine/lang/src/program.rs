@@ -1,5 +1,6 @@
 //! The code of a plan: operations with a program counter, and expressions that the machine evaluates. Names are slots here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dajet_core::{Span, Value};
@@ -369,11 +370,17 @@ pub(crate) enum TemplatePart {
 impl Template {
     /// The text, if nothing is inserted.
     pub(crate) fn constant(&self) -> Option<String> {
+        self.known(&BTreeMap::new())
+    }
+
+    /// The text, if only these variables of the environment are inserted.
+    pub(crate) fn known(&self, environment: &BTreeMap<String, String>) -> Option<String> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 TemplatePart::Text(part) => text.push_str(part),
-                TemplatePart::Value { .. } | TemplatePart::Environment { .. } => return None,
+                TemplatePart::Environment { name, .. } => text.push_str(environment.get(&**name)?),
+                TemplatePart::Value { .. } => return None,
             }
         }
         Some(text)

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use dajet_actors::Services;
 use dajet_core::schema::MetadataKey;
-use dajet_core::{Address, Diagnostic, ErrorClass, Span, SystemError, contract};
+use dajet_core::{Address, Diagnostic, Span, SystemError, contract};
 use dajet_lang::{NamePlan, Plan, StatementId};
 
 use crate::compile::{Compiled, compile, has_error};
 use crate::config::Settings;
 use crate::error::{Exit, HostError};
 use crate::host;
+use crate::parameters::environment;
 use crate::render::{self, Report};
 use crate::screen::Screen;
 use crate::scripts;
@@ -42,7 +43,7 @@ pub fn check(
     let mut failures = Vec::new();
     if form.connect {
         let services = host::services(settings);
-        host::block_on(connect(&mut checked, &services, &mut failures))?;
+        host::block_on(connect(&mut checked, &services, &mut failures))??;
     }
     if form.json {
         let array: Vec<_> = checked
@@ -106,34 +107,33 @@ fn render_at(
 }
 
 /// Binds every statement whose address is known; adds what does not fit to the diagnostics.
-async fn connect(checked: &mut [Compiled], services: &Services, failures: &mut Vec<String>) {
+async fn connect(
+    checked: &mut [Compiled],
+    services: &Services,
+    failures: &mut Vec<String>,
+) -> Result<(), HostError> {
     for compiled in checked {
         let Some(plan) = compiled.plan.clone() else {
             continue;
         };
+        let environment = environment(&plan)?;
         let mut unknown_addresses = 0;
         for (index, statement) in plan.statements().iter().enumerate() {
             let id = StatementId(index as u32);
             if statement.kind.is_of_broker() {
                 continue;
             }
-            let Some(address) = statement.address.as_deref().map(Address::new) else {
+            let Some(address) = plan.address_of(statement, &environment).map(Address::new) else {
                 unknown_addresses += 1;
                 continue;
             };
             match bind(&plan, id, &address, services).await {
                 Ok(found) => compiled.diagnostics.extend(found),
-                Err(error)
-                    if error.class == ErrorClass::Misconfigured && error.code == "E_BIND" =>
-                {
-                    let diagnostic = Diagnostic::error("E_BIND", statement.span, error.message);
-                    compiled.diagnostics.push(diagnostic.maybe_hint(error.hint));
-                }
                 Err(error) => failures.push(render_failure(compiled, id, &error, &Screen::new())),
             }
         }
         for name in plan.names() {
-            let Some(address) = name.address.as_deref().map(Address::new) else {
+            let Some(address) = plan.address_of_name(name, &environment).map(Address::new) else {
                 unknown_addresses += 1;
                 continue;
             };
@@ -152,6 +152,7 @@ async fn connect(checked: &mut [Compiled], services: &Services, failures: &mut V
             );
         }
     }
+    Ok(())
 }
 
 /// Asks the database for a name of its metadata; returns what is wrong with it.
@@ -166,19 +167,32 @@ async fn judge(
     Ok(name.judge(&known))
 }
 
-/// Asks the database for the tables of a statement and binds it; returns what does not fit.
+/// Asks the database for the tables of a statement, binds it and prepares it; returns what does not fit.
 async fn bind(
     plan: &Plan,
     id: StatementId,
     address: &Address,
     services: &Services,
 ) -> Result<Vec<Diagnostic>, SystemError> {
-    let schema = services
-        .open(address)?
-        .describe(&plan.statement(id).names())
-        .await?;
-    Ok(match dajet_lang::bind(plan, id, &schema) {
-        Ok(bound) => bound.warnings,
-        Err(diagnostics) => diagnostics,
-    })
+    let statement = plan.statement(id);
+    let service = services.open(address)?;
+    let mistake = |error: SystemError| match error.class.is_mistake(error.code) {
+        true => {
+            let diagnostic = Diagnostic::error(error.code, statement.span, error.message);
+            Ok(vec![diagnostic.maybe_hint(error.hint)])
+        }
+        false => Err(error),
+    };
+    let schema = match service.describe(&statement.names()).await {
+        Ok(schema) => schema,
+        Err(error) => return mistake(error),
+    };
+    let bound = match dajet_lang::bind(plan, id, &schema) {
+        Ok(bound) => bound,
+        Err(diagnostics) => return Ok(diagnostics),
+    };
+    match contract::prepare(&*service, &bound.statement) {
+        Ok(()) => Ok(bound.warnings),
+        Err(error) => mistake(error),
+    }
 }

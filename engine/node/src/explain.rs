@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dajet_actors::Services;
-use dajet_core::{Address, Diagnostic, SystemError};
+use dajet_core::{Address, Diagnostic, SystemError, contract};
 use dajet_lang::StatementId;
 
 use crate::check::{render_failure, show};
@@ -74,6 +74,10 @@ async fn show_sql(
     let Some(plan) = &compiled.plan else {
         return Ok(Exit::Script);
     };
+    let variables = plan.environment_names().iter();
+    let environment =
+        variables.filter_map(|name| Some((name.to_string(), std::env::var(&**name).ok()?)));
+    let environment = environment.collect();
     let mut exit = Exit::Success;
     for (index, statement) in plan.statements().iter().enumerate() {
         let id = StatementId(index as u32);
@@ -82,7 +86,7 @@ async fn show_sql(
         }
         let place = dajet_core::span::position(&compiled.text, statement.span.start);
         let title = format!("\n-- {}:{}:{}", compiled.name, place.line, place.column);
-        let Some(address) = statement.address.as_deref().map(Address::new) else {
+        let Some(address) = plan.address_of(statement, &environment).map(Address::new) else {
             let line = format!("{title}\n-- its address is known only when it runs");
             screen.out(&line).map_err(HostError::Output)?;
             continue;
@@ -92,7 +96,10 @@ async fn show_sql(
                 .out(&format!("{title}\n{text}"))
                 .map_err(HostError::Output)?,
             Err(Failure::System(error)) => {
-                exit = exit.max(Exit::RunTime);
+                exit = exit.max(match error.class.is_mistake(error.code) {
+                    true => Exit::Script,
+                    false => Exit::RunTime,
+                });
                 screen.say(&render_failure(compiled, id, &error, screen));
             }
             Err(Failure::Bind(diagnostics)) => {
@@ -122,5 +129,6 @@ async fn sql(
     let service = services.open(address)?;
     let schema = service.describe(&plan.statement(id).names()).await?;
     let bound = dajet_lang::bind(plan, id, &schema).map_err(Failure::Bind)?;
+    contract::prepare(&*service, &bound.statement)?;
     Ok(service.text(&bound.statement)?)
 }

@@ -23,6 +23,23 @@ enum Written {
     Json(String),
 }
 
+/// The variables of the process that a script's templates name.
+///
+/// # Errors
+/// One of them is not set.
+pub fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, HostError> {
+    plan.environment_names()
+        .iter()
+        .map(|name| {
+            let value = std::env::var(&**name).map_err(|_| HostError::Usage {
+                message: format!("environment variable \"{name}\" is not set"),
+                hint: Some(format!("The script uses it in an address: {{${name}}}.")),
+            })?;
+            Ok((name.to_string(), value))
+        })
+        .collect()
+}
+
 /// Reads the parameters of a call; those of the command line are stronger.
 ///
 /// # Errors

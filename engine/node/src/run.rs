@@ -1,6 +1,5 @@
 //! `dajet run`: compiles the scripts, gives them their values and runs them together.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -146,7 +145,7 @@ impl Call<'_> {
             name: script.name.clone(),
             plan: plan.clone(),
             parameters: Arc::new(self.parameters.of(plan)?),
-            environment: Arc::new(environment(plan)?),
+            environment: Arc::new(parameters::environment(plan)?),
             settings: self.settings.pipeline.clone(),
             services: self.services.clone(),
             arbiters: self.arbiters.clone(),
@@ -158,20 +157,6 @@ impl Call<'_> {
             observer: Observer::new(),
         })
     }
-}
-
-/// The variables of the process that a script's templates name.
-fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, HostError> {
-    plan.environment_names()
-        .iter()
-        .map(|name| {
-            let value = std::env::var(&**name).map_err(|_| HostError::Usage {
-                message: format!("environment variable \"{name}\" is not set"),
-                hint: Some(format!("The script uses it in an address: {{${name}}}.")),
-            })?;
-            Ok((name.to_string(), value))
-        })
-        .collect()
 }
 
 /// Tells how a script ended: in a word for the summary, and as an exit code.
@@ -215,7 +200,7 @@ fn exit_of(error: &PipelineError) -> Exit {
     match error {
         // The machine says so of a value of `--param` only.
         PipelineError::Script { error, .. } if error.code == "E_PARAM" => Exit::Usage,
-        _ if error.code() == "E_BIND" => Exit::Script,
+        _ if error.is_mistake() => Exit::Script,
         _ => Exit::RunTime,
     }
 }

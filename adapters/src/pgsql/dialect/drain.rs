@@ -88,7 +88,7 @@ fn no_table(queue: &Drain) -> SystemError {
         "cannot consume from view \"{}\": only rows of tables can be consumed",
         queue.from.table.name
     );
-    SystemError::misconfigured("E_DB", message).with_hint(
+    SystemError::misconfigured("E_UNSUPPORTED", message).with_hint(
         "Rows are deleted as they are read: CONSUME from the table itself (views and foreign tables can be read by SELECT).",
     )
 }

@@ -6,7 +6,7 @@ use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
 use super::expression::{constant, reference_part};
 use super::{
-    Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name,
+    Feed, Place, RECORD, Rendered, Writer, base_type, identifier, table_name,
     unsupported, years,
 };
 
@@ -156,32 +156,9 @@ impl Writer {
             Expr::Parameter { .. } => self.expression(expr, None)?,
             Expr::Literal(Value::Null) => self.push(&target.nothing()),
             Expr::Output(index) => self.output(target, *index)?,
-            expr if target.column.parts.len() > 1 => self.share(target, expr)?,
+            _ if target.column.parts.len() > 1 => return Err(unshared(target)),
             Expr::Literal(value) => self.push(&constant(value)?),
             expr => self.expression(expr, Some(&place))?,
-        }
-        Ok(())
-    }
-
-    /// What an expression of a known type puts into one column of a union.
-    fn share(&mut self, target: &Target<'_>, expr: &Expr) -> Result<(), SystemError> {
-        let (tag, role) = match data_type_of(expr) {
-            Some(DataType::Boolean) => (2, ColumnRole::Boolean),
-            Some(DataType::Integer | DataType::Decimal) => (3, ColumnRole::Number),
-            Some(DataType::DateTime) => (4, ColumnRole::DateTime),
-            Some(DataType::Text) => (5, ColumnRole::Text),
-            _ => {
-                let message = format!(
-                    "column \"{}\" cannot take an expression of this type",
-                    target.column.name
-                );
-                return Err(unsupported(message).with_hint("Give it a variable or a column."));
-            }
-        };
-        match target.part.role {
-            ColumnRole::Tag => self.push(&format!("CAST('\\x{tag:02x}' AS bytea)")),
-            found if found == role => self.expression(expr, None)?,
-            _ => self.push(&target.nothing()),
         }
         Ok(())
     }
@@ -204,13 +181,7 @@ impl Writer {
                 self.push(&sql);
                 Ok(())
             }
-            _ if target.column.parts.len() > 1 => {
-                let message = format!(
-                    "column \"{}\" cannot take an expression",
-                    target.column.name
-                );
-                Err(unsupported(message).with_hint("Give it a variable or a column."))
-            }
+            _ if target.column.parts.len() > 1 => Err(unshared(target)),
             _ if target.fills() => {
                 self.push(&format!("COALESCE(q.c{index}, {})", target.nothing()));
                 Ok(())
@@ -311,6 +282,14 @@ fn part_of_output(
         (_, DataType::Entity(_) | DataType::Union, _) => Ok(target.nothing()),
         _ => Err(mismatch(column, target)),
     }
+}
+
+/// Binding shares expressions out to the parts of a column.
+fn unshared(target: &Target<'_>) -> SystemError {
+    let column = &target.column.name;
+    SystemError::fault(format!(
+        "an expression for all the parts of column \"{column}\""
+    ))
 }
 
 fn mismatch(column: &Column, target: &Target<'_>) -> SystemError {

@@ -133,7 +133,7 @@ impl Binder<'_> {
             ExprKind::Parameter(index) => self.parameter(*index, wanted, Part::Whole),
             ExprKind::Literal(value) => query::Expr::Literal(value.clone()),
             ExprKind::Unary(op, operand) => {
-                query::Expr::Unary(*op, Box::new(self.expr(operand, wanted)))
+                query::Expr::Unary(*op, Box::new(self.operand(operand, wanted)))
             }
             ExprKind::Binary(op, sides) => self.binary(*op, &sides.0, &sides.1, wanted),
             ExprKind::IsNull(operand, negated) => {
@@ -157,27 +157,29 @@ impl Binder<'_> {
             ExprKind::Case(branches, otherwise) => {
                 let wanted = wanted.or_else(|| self.type_of(expr));
                 let bind = |(condition, value): &(Expr, Expr)| {
-                    let value = self.expr(value, wanted);
+                    let value = self.operand(value, wanted);
                     (self.condition(condition), value)
                 };
                 let branches = branches.iter().map(bind).collect();
-                let otherwise = otherwise.as_ref().map(|e| Box::new(self.expr(e, wanted)));
+                let otherwise = otherwise.as_ref();
+                let otherwise = otherwise.map(|e| Box::new(self.operand(e, wanted)));
                 query::Expr::Case {
                     branches,
                     otherwise,
                 }
             }
             ExprKind::Call(function, args) => {
+                let whole = matches!(function, Function::UuidOf | Function::Uuid1c);
                 let args = args.iter().enumerate();
-                let args = args
-                    .map(|(index, arg)| self.expr(arg, argument_type(function, index)))
-                    .collect();
+                let args = args.map(|(index, arg)| match whole {
+                    true => self.identified(arg),
+                    false => self.operand(arg, argument_type(function, index)),
+                });
+                let args = args.collect();
                 query::Expr::Call(function.clone(), args)
             }
             ExprKind::TypeOf(operand) => self.type_code(operand),
-            ExprKind::Cast(operand, data_type) => {
-                query::Expr::Cast(Box::new(self.expr(operand, None)), *data_type)
-            }
+            ExprKind::Cast(operand, data_type) => self.cast(operand, *data_type),
         }
     }
 
@@ -200,7 +202,7 @@ impl Binder<'_> {
                 type_b.or(type_a).or(wanted),
             ),
         };
-        let sides = (self.expr(a, want_a), self.expr(b, want_b));
+        let sides = (self.operand(a, want_a), self.operand(b, want_b));
         query::Expr::Binary(op, Box::new(sides.0), Box::new(sides.1))
     }
 

@@ -35,6 +35,7 @@ impl Binder<'_> {
             }
         }
         let (type_a, type_b) = (self.type_of(a), self.type_of(b));
+        let spans = (a.span, b.span);
         let (a, b) = match (&a.kind, &b.kind) {
             // The type of a query's column is known when it is bound.
             (_, ExprKind::Subquery(_)) => {
@@ -48,6 +49,8 @@ impl Binder<'_> {
             }
             _ => (self.expr(a, type_b), self.expr(b, type_a)),
         };
+        self.comparable(equality, (&a, spans.0), &b);
+        self.comparable(equality, (&b, spans.1), &a);
         query::Expr::Binary(op, Box::new(a), Box::new(b))
     }
 
@@ -171,10 +174,10 @@ impl Binder<'_> {
                 list.iter().find_map(|item| self.type_of(item)),
                 self.type_of(operand),
             );
-            let operand = Box::new(self.expr(operand, type_item));
+            let operand = Box::new(self.operand(operand, type_item));
             let list = list
                 .iter()
-                .map(|item| self.expr(item, type_operand))
+                .map(|item| self.operand(item, type_operand))
                 .collect();
             return query::Expr::InList {
                 operand,

@@ -10,6 +10,8 @@ use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Tab
 
 use super::Binder;
 use super::columns::{part_of, with_role};
+use super::parts::several;
+use super::typing::share;
 use crate::ast::Name;
 use crate::machine::convert::empty_of;
 use crate::names::{self, Expr, ExprKind};
@@ -156,17 +158,11 @@ impl Binder<'_> {
         };
         let is_reference = matches!(column.data_type, DataType::Entity(_));
         if column.data_type == DataType::Union {
-            let value = match &expr.kind {
-                ExprKind::Literal(value) if !value.is_null() => {
-                    self.sent(value.clone(), DataType::Union)
-                }
-                _ => self.expr(expr, Some(DataType::Union)),
-            };
-            self.put(making, column, expr, value);
+            self.store_union(making, column, expr);
             return;
         }
         if !is_reference {
-            let value = self.expr(expr, Some(column.data_type));
+            let value = self.operand(expr, Some(column.data_type));
             self.put(making, column, expr, value);
             return;
         }
@@ -187,6 +183,65 @@ impl Binder<'_> {
                         format!("the value has no type code for column \"{}\"", column.name);
                     self.error("E_TYPE", span, message);
                 }
+            }
+        }
+    }
+
+    /// Stores a value into a column of several types. What the database computes is shared out here: its type is known.
+    fn store_union(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr) {
+        let wanted = Some(DataType::Union);
+        let value = match &expr.kind {
+            ExprKind::Literal(value) if !value.is_null() => {
+                self.sent(value.clone(), DataType::Union)
+            }
+            _ => self.expr(expr, wanted),
+        };
+        let whole = matches!(
+            value,
+            query::Expr::Parameter { .. } | query::Expr::Literal(_)
+        );
+        let whole = whole || several(&value).is_some();
+        let of_reference = matches!(self.type_of(expr), Some(DataType::Entity(_)));
+        if whole || (of_reference && matches!(value, query::Expr::Column { .. })) {
+            self.put(making, column, expr, value);
+            return;
+        }
+        let shared = self.type_of(expr).and_then(share);
+        let Some((tag, role)) = shared.filter(|(_, role)| *role != ColumnRole::Reference) else {
+            let message = format!(
+                "column \"{}\" cannot take an expression of this type",
+                column.name
+            );
+            let hint = "Give it a variable or a column.";
+            let error = Diagnostic::error("E_UNSUPPORTED", expr.span, message).hint(hint);
+            self.errors.push(error);
+            return;
+        };
+        if with_role(column, role).is_none() {
+            let message = format!("column \"{}\" never holds such values", column.name);
+            self.error("E_TYPE", expr.span, message);
+            return;
+        }
+        let operand = Box::new(value.clone());
+        for part in &column.parts {
+            let target = typed_part(column, part, type_of_part(column, part));
+            let empty = self.empty(&target);
+            if part.role == role {
+                self.put(making, &target, expr, value.clone());
+            } else if part.role == ColumnRole::Tag {
+                let tag = Value::Binary(Bytes::copy_from_slice(&[tag]));
+                let tag = self.constant(tag, DataType::Binary, Part::Whole);
+                let is_null = query::Expr::IsNull {
+                    operand: operand.clone(),
+                    negated: false,
+                };
+                let tag = query::Expr::Case {
+                    branches: vec![(is_null, empty)],
+                    otherwise: Some(Box::new(tag)),
+                };
+                self.add(making, &target, tag);
+            } else {
+                making.columns.push((target, empty));
             }
         }
     }
@@ -217,6 +272,11 @@ impl Binder<'_> {
             }
             (_, value) => value,
         };
+        self.add(making, column, value);
+    }
+
+    /// Adds a target column with what is stored in it.
+    fn add(&mut self, making: &mut Making, column: &Arc<Column>, value: query::Expr) {
         let from_query = !is_sequence(&value);
         let value = match &mut making.outputs {
             Some(outputs) if from_query => {
@@ -271,18 +331,22 @@ impl Binder<'_> {
     /// A column that the script does not name.
     fn fill(&mut self, making: &mut Making, column: &Column) {
         for part in column.parts.iter().filter(|part| !part.generated) {
-            let data_type = match part.role {
-                ColumnRole::Value | ColumnRole::Reference => column.data_type,
-                ColumnRole::TypeCode | ColumnRole::Tag => DataType::Binary,
-                ColumnRole::Boolean => DataType::Boolean,
-                ColumnRole::Number => DataType::Decimal,
-                ColumnRole::DateTime => DataType::DateTime,
-                ColumnRole::Text => DataType::Text,
-            };
-            let target = typed_part(column, part, data_type);
+            let target = typed_part(column, part, type_of_part(column, part));
             let value = self.empty(&target);
             making.columns.push((target, value));
         }
+    }
+}
+
+/// The type of what stands in one part of a column.
+fn type_of_part(column: &Column, part: &PhysicalColumn) -> DataType {
+    match part.role {
+        ColumnRole::Value | ColumnRole::Reference => column.data_type,
+        ColumnRole::TypeCode | ColumnRole::Tag => DataType::Binary,
+        ColumnRole::Boolean => DataType::Boolean,
+        ColumnRole::Number => DataType::Decimal,
+        ColumnRole::DateTime => DataType::DateTime,
+        ColumnRole::Text => DataType::Text,
     }
 }
 

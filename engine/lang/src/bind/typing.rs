@@ -187,7 +187,7 @@ fn both(op: Binary, a: query::Expr, b: query::Expr) -> query::Expr {
 }
 
 /// Where a union keeps values of this type: the tag and the column.
-fn share(data_type: DataType) -> Option<(u8, ColumnRole)> {
+pub(super) fn share(data_type: DataType) -> Option<(u8, ColumnRole)> {
     Some(match data_type {
         DataType::Boolean => (2, ColumnRole::Boolean),
         DataType::Integer | DataType::Decimal => (3, ColumnRole::Number),

@@ -209,7 +209,7 @@ impl Lowering {
         self.names.push(NamePlan {
             name: Arc::clone(name),
             span,
-            address: self.constant_address(Some(place)),
+            place,
             meaning,
         });
         id

@@ -107,6 +107,12 @@ impl Sinks {
         forms.last().map(|form| &form.bound)
     }
 
+    /// The bound form of a statement that was made or used last.
+    pub(super) fn latest(&self, statement: StatementId) -> Option<&Bound> {
+        let form = self.bound[statement.0 as usize].last()?;
+        Some(&form.bound)
+    }
+
     /// The sink of rows for the bound form that was used last.
     pub(super) fn rows(&mut self, statement: StatementId) -> Option<SinkId> {
         let form = self.bound[statement.0 as usize].last()?;

@@ -19,6 +19,7 @@ mod node;
 mod odd_values;
 mod outages;
 mod pairs;
+mod preparation;
 mod queries;
 mod rabbitmq;
 mod schema;

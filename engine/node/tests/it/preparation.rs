@@ -1,0 +1,161 @@
+//! What a database cannot express is refused alike by `check --connect`, `explain --sql` and a run, at its place.
+
+use std::fs;
+
+use dajet_adapters::testing::infobase::Infobase;
+
+use super::node::{dajet, dajet_with, run_script};
+use super::servers::Database;
+
+const GOODS: &str = "Справочник.Номенклатура";
+
+/// Every command refuses the statement on the fourth line, at this place of it.
+#[track_caller]
+fn refused(database: &Database, statement: &str, place: &str, parts: &[&str]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @o object\nDECLARE @x entity\nUSE '{}'\n{statement}\nEND",
+        database.address()
+    );
+    fs::write(folder.path().join("s.djs"), &script).expect("a file");
+    let column = statement[..statement.find(place).expect("it is there")]
+        .chars()
+        .count();
+    let place = format!("s.djs:4:{}", column + 1);
+    for args in [
+        &["check", "--connect", "s.djs"] as &[&str],
+        &["explain", "--sql", "s.djs"],
+        &["run", "s.djs"],
+    ] {
+        let run = dajet(folder.path(), args);
+        run.expect(3, parts).expect(3, &[&place]);
+    }
+}
+
+#[test]
+fn a_column_of_several_types_is_refused_where_it_cannot_stand() {
+    let database = Database::create("refusals", &Infobase::new(1).sql());
+    let code = "error[E_UNSUPPORTED]";
+    let several = "column \"Источник\" of several parts cannot stand in an expression";
+    for (statement, place, parts) in [
+        (
+            format!("SELECT Код INTO @o FROM {GOODS} WHERE Источник > 5"),
+            "Источник",
+            [code, several],
+        ),
+        (
+            format!("SELECT a = Источник + 'б' INTO @o FROM {GOODS}"),
+            "Источник",
+            [code, several],
+        ),
+        (
+            format!("SELECT a = MAX(Источник) INTO @o FROM {GOODS}"),
+            "Источник",
+            [code, several],
+        ),
+        (
+            format!("SELECT Код INTO @o FROM {GOODS} WHERE Источник = UPPER(Код)"),
+            "Источник",
+            [code, "compared with an expression"],
+        ),
+        (
+            format!(
+                "SELECT a = CAST(Источник AS uuid), b = CAST(Источник AS binary) INTO @o FROM {GOODS}"
+            ),
+            "Источник AS binary",
+            ["error[E_TYPE]", "never holds this type"],
+        ),
+        (
+            format!("INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = n.Источник FROM {GOODS} AS n"),
+            "n.Источник",
+            [code, several],
+        ),
+        (
+            format!(
+                "INSERT {GOODS} SELECT Ссылка = NEWUUID(), Источник = NEWUUID() FROM {GOODS} AS n"
+            ),
+            "NEWUUID() FROM",
+            [code, "cannot take an expression of this type"],
+        ),
+    ] {
+        refused(&database, &statement, place, &parts);
+    }
+}
+
+#[test]
+fn a_statement_behind_a_source_that_cannot_be_prepared_ends_the_script() {
+    let database = Database::create("refused_behind", &Infobase::new(1).sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @o object\nDECLARE @n object\nUSE '{}'\nINSERT РегистрСведений.ИсходящиеСообщения SELECT НомерСообщения = 1\nCONSUME TOP 10 НомерСообщения INTO @o \
+         FROM РегистрСведений.ИсходящиеСообщения ORDER BY НомерСообщения\n\
+         SELECT Код INTO @n FROM {GOODS} WHERE Источник < @o.НомерСообщения\nEND",
+        database.address()
+    );
+    let run = run_script(folder.path(), &script, &[]);
+    run.expect(3, &["error[E_UNSUPPORTED]", "script.djs:6:", "failed"]);
+}
+
+#[test]
+fn a_database_that_cannot_express_a_statement_is_found_before_it_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    super::sqlite::make(
+        folder.path(),
+        "q.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT id FROM t",
+    );
+    let script = "DECLARE @o object\nUSE 'sqlite://q.db'\nCONSUME TOP 5 id INTO @o FROM v ORDER BY id\nPRINT @o.id\nEND\n";
+    let run = run_script(folder.path(), script, &[]);
+    run.expect(
+        3,
+        &["error[E_UNSUPPORTED]", "script.djs:3:1", "it is a view"],
+    );
+    let check = dajet(folder.path(), &["check", "--connect", "script.djs"]);
+    check.expect(
+        3,
+        &["error[E_UNSUPPORTED]", "script.djs:3:1", "it is a view"],
+    );
+}
+
+#[test]
+fn an_address_of_the_environment_is_checked_too() {
+    let database = Database::create("environment", "CREATE TABLE t (id bigint PRIMARY KEY)");
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "DECLARE @o object\nUSE '{$QUEUE}'\nSELECT нет INTO @o FROM t\nEND\n";
+    fs::write(folder.path().join("s.djs"), script).expect("a file");
+    let address = database.address();
+    let variables = [("QUEUE", address.as_str())];
+    for args in [
+        &["check", "--connect", "s.djs"] as &[&str],
+        &["explain", "--sql", "s.djs"],
+    ] {
+        let run = dajet_with(folder.path(), args, &variables);
+        run.expect(3, &["error[E_BIND]", "s.djs:3:8", "\"нет\""]);
+    }
+    dajet(folder.path(), &["check", "--connect", "s.djs"]).expect(2, &["\"QUEUE\" is not set"]);
+    dajet(folder.path(), &["check", "s.djs"]).expect(0, &[]);
+}
+
+#[test]
+fn what_a_database_computes_goes_into_a_column_of_several_types() {
+    let database = Database::create("computed_unions", &Infobase::new(1).sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @t array
+         USE '{}'
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'В-1', Вес = 2
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'В-2', Источник = LTRIM(RTRIM(n.Код)) + '!' FROM {GOODS} AS n WHERE n.Код LIKE 'В-1%'
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'В-3', Источник = n.Вес * 2 FROM {GOODS} AS n WHERE n.Код LIKE 'В-1%'
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'В-4', Источник = CASE WHEN n.Вес > 5 THEN n.Код END FROM {GOODS} AS n WHERE n.Код LIKE 'В-1%'
+           SELECT Вид = TYPEOF(Источник), s = CAST(Источник AS string), n = CAST(Источник AS number) INTO @t
+           FROM {GOODS} WHERE Код LIKE 'В-%' AND NOT Код LIKE 'В-1%' ORDER BY Код
+           PRINT JSON(@t)
+         END",
+        database.address()
+    );
+    let run = run_script(folder.path(), &script, &[]);
+    run.expect(0, &[]);
+    let expected =
+        r#"[{"Вид":5,"s":"В-1!","n":0.00},{"Вид":3,"s":"","n":4.00},{"Вид":1,"s":"","n":0.00}]"#;
+    assert_eq!(run.out.trim(), expected, "{run}");
+}
