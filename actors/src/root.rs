@@ -16,7 +16,7 @@ use tracing::error;
 use crate::batch::{Opening, Output, Outputs};
 use crate::error::PipelineError;
 use crate::pipeline::{self, Order};
-use crate::script::{Answered, Failure, FailureKind, Prepared, Script, Tokens, now};
+use crate::script::{Answered, Failure, FailureKind, Script, Tokens, now};
 
 /// How a program ended.
 pub(crate) enum ProgramEnd {
@@ -97,16 +97,7 @@ impl Root {
                 address,
                 statement,
                 tables,
-            } => {
-                let span = plan.statement(statement).span;
-                let failed = |error| PipelineError::system(error, span);
-                let service = script.spec.services.open(&address).map_err(failed)?;
-                let schema = script.describe(&service, &tables).await.map_err(failed)?;
-                return Ok(Answered::Bound {
-                    resume: Resume::Schema(schema),
-                    prepared: Prepared { statement, service },
-                });
-            }
+            } => return Ok(script.schema(statement, &address, &tables).await?),
             Step::Ask(question) => {
                 let known = script.look_up(&question).await?;
                 let resume = Resume::Known(known);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dajet_core::contract;
 use dajet_core::schema::Known;
 use dajet_core::span::position;
-use dajet_core::{Diagnostic, Schema, Service, Span, SystemError, Value};
+use dajet_core::{Address, Diagnostic, Schema, Service, Span, SystemError, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
 use futures::FutureExt;
@@ -233,6 +233,23 @@ impl Script {
     /// True if the statement has been bound before in this process.
     pub(crate) fn was_bound(&self, statement: StatementId) -> bool {
         self.bound.lock().contains(&statement)
+    }
+
+    /// Asks the database of a statement for what it is bound with.
+    pub(crate) async fn schema(
+        &self,
+        statement: StatementId,
+        address: &Address,
+        names: &[Arc<str>],
+    ) -> Result<Answered, PipelineError> {
+        let span = self.spec.plan.statement(statement).span;
+        let failed = |error| PipelineError::system(error, span);
+        let service = self.spec.services.open(address).map_err(failed)?;
+        let schema = self.describe(&service, names).await.map_err(failed)?;
+        Ok(Answered::Bound {
+            resume: Resume::Schema(schema),
+            prepared: Prepared { statement, service },
+        })
     }
 
     /// Sees to it that the database can express what the machine has bound; the author is told of what deserves a look.

@@ -281,16 +281,7 @@ impl Work {
                 address,
                 statement,
                 tables,
-            } => {
-                let span = plan.statement(statement).span;
-                let service = claims::open(generation, &address, span)?;
-                let schema = script.describe(&service, &tables).await;
-                let schema = schema.map_err(|error| PipelineError::system(error, span))?;
-                Ok(Answered::Bound {
-                    resume: Resume::Schema(schema),
-                    prepared: Prepared { statement, service },
-                })
-            }
+            } => Ok(script.schema(statement, &address, &tables).await?),
             Step::Ask(question) => {
                 let resume = Resume::Known(script.look_up(&question).await?);
                 Ok(Answered::Known { resume, question })

@@ -6,8 +6,7 @@ use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
 use super::expression::{constant, reference_part};
 use super::{
-    Feed, Place, RECORD, Rendered, Writer, base_type, identifier, table_name,
-    unsupported, years,
+    Feed, Place, RECORD, Rendered, Writer, base_type, identifier, table_name, unsupported, years,
 };
 
 pub(super) fn insert(insert: &Insert) -> Result<Rendered, SystemError> {
