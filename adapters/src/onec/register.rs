@@ -18,6 +18,28 @@ const MODE_ANALYTICS: u32 = 80_315;
 /// Most analytics of an account.
 const ANALYTICS_MAX: i64 = 20;
 
+/// A side of an accounting record: what the names of its properties and columns end with.
+#[derive(Clone, Copy, Default)]
+struct Side {
+    russian: &'static str,
+    english: &'static str,
+    column: &'static str,
+}
+
+/// Debit and credit.
+const SIDES: [Side; 2] = [
+    Side {
+        russian: "Дт",
+        english: "Dr",
+        column: "Dt",
+    },
+    Side {
+        russian: "Кт",
+        english: "Cr",
+        column: "Ct",
+    },
+];
+
 /// The classes of the collections of a register.
 struct Classes {
     dimensions: Uuid,
@@ -114,9 +136,9 @@ impl<'a> Making<'a> {
             .uuid()
             .and_then(|uuid| self.model.index.by_uuid(uuid));
         let accounts = chart.map_or(Targets::None, Targets::One);
-        let sides: &[(&str, &str, &str)] = match self.setting(20) == 1 {
-            true => &[("СчётДт", "AccountDr", "Dt"), ("СчётКт", "AccountCr", "Ct")],
-            false => &[("Счёт", "Account", "")],
+        let sides = match self.setting(20) == 1 {
+            true => &SIDES[..],
+            false => &[Side::default()],
         };
         if self.setting(20) != 1 {
             self.fixed(
@@ -126,22 +148,35 @@ impl<'a> Making<'a> {
                 Stored::Number(1, 0),
             );
         }
-        for (name, alias, side) in sides {
-            self.pair(name, &[alias], &format!("_Account{side}"), accounts);
+        for side in sides {
+            let Side {
+                russian,
+                english,
+                column,
+            } = side;
+            let (name, alias) = (format!("Счёт{russian}"), format!("Account{english}"));
+            self.pair(&name, &[&alias], &format!("_Account{column}"), accounts);
         }
         if self.model.configuration.mode < MODE_ANALYTICS {
             return;
         }
         let (values, kinds, count) = self.analytics();
         for number in 1..=count {
-            for (_, _, side) in sides {
-                let (value, kind) = (
-                    format!("Value{side}{number}"),
-                    format!("Kind{side}{number}"),
-                );
-                self.value(&value, &[], &format!("_{value}"), &values);
+            for side in sides {
+                let Side {
+                    russian,
+                    english,
+                    column,
+                } = side;
+                let own = format!("Субконто{russian}{number}");
+                let alias = format!("ExtDimension{english}{number}");
+                let name = format!("Value{column}{number}");
+                self.value(&name, &[&own, &alias], &format!("_{name}"), &values);
                 self.optional();
-                self.pair(&kind, &[], &format!("_{kind}"), kinds);
+                let own = format!("ВидСубконто{russian}{number}");
+                let alias = format!("ExtDimensionType{english}{number}");
+                let name = format!("Kind{column}{number}");
+                self.pair(&name, &[&own, &alias], &format!("_{name}"), kinds);
                 self.optional();
             }
         }
@@ -172,9 +207,14 @@ impl<'a> Making<'a> {
             let Some(number) = self.model.numbers.find(attribute.uuid, "Fld") else {
                 continue;
             };
-            for (ending, side) in [("Дт", "Dt"), ("Кт", "Ct")] {
-                let base = format!("_Fld{number}{side}");
-                self.value(&format!("{name}{ending}"), &[], &base, &resolved);
+            for side in SIDES {
+                let Side {
+                    russian,
+                    english,
+                    column,
+                } = side;
+                let (own, alias) = (format!("{name}{russian}"), format!("{name}{english}"));
+                self.value(&own, &[&alias], &format!("_Fld{number}{column}"), &resolved);
             }
         }
     }

@@ -7,3 +7,4 @@ mod offsets;
 mod onec;
 mod pgsql;
 mod sqlite;
+mod told;

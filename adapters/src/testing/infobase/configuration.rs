@@ -4,10 +4,7 @@ use uuid::Uuid;
 
 use super::bracket::{Node, Places, bare, count, list, packed, plain, text};
 use super::model::{Kind, Model, uid};
-use super::objects::{head, object_file, predefined_file};
-
-/// The compatibility mode: 8.3.20.
-const MODE: i64 = 80_320;
+use super::objects::{head, object_file, predefined_ending, predefined_file};
 
 /// A file of `Config` or `Params` as it lies there.
 #[derive(Clone, Debug)]
@@ -69,6 +66,22 @@ const OPERATIONS: [(&str, Option<Kind>); 9] = [
     ),
 ];
 
+const ACCOUNTING: [(&str, Option<Kind>); 2] = [
+    ("238e7e88-3c5f-48b2-8a3b-81ebbecb20ed", Some(Kind::Account)),
+    (
+        "2deed9b8-0056-4ffe-a473-c20a6c32a0bc",
+        Some(Kind::AccountingRegister),
+    ),
+];
+
+const PROCESSES: [(&str, Option<Kind>); 2] = [
+    (
+        "fcd3404e-1523-48ce-9bc0-ecdb822684a1",
+        Some(Kind::BusinessProcess),
+    ),
+    ("3e63355c-1378-4953-be9b-1deb5fb6bec5", Some(Kind::Task)),
+];
+
 /// The name of the configuration's own file.
 pub(super) fn root() -> Uuid {
     uid(&["configuration"])
@@ -78,7 +91,10 @@ pub(super) fn root() -> Uuid {
 pub(super) fn config(model: &Model) -> Vec<StoredFile> {
     let mut files = vec![
         StoredFile::new("root", packed(&list![2, root(), Node::Nothing])),
-        StoredFile::new("version", plain(&list![list![216, 0, list![MODE, 0]]])),
+        StoredFile::new(
+            "version",
+            plain(&list![list![216, 0, list![i64::from(model.mode), 0]]]),
+        ),
         StoredFile::new(root().to_string(), packed(&configuration(model))),
         StoredFile::new("DynamicallyUpdated", vec![0xff, 0x00, 0x7b]),
     ];
@@ -100,7 +116,7 @@ pub(super) fn config(model: &Model) -> Vec<StoredFile> {
         };
         files.push(file);
         if !object.predefined.is_empty() {
-            let name = format!("{}.1c", object.uuid);
+            let name = format!("{}.{}", object.uuid, predefined_ending(object.kind));
             files.push(StoredFile::new(name, packed(&predefined_file(object))));
         }
         if index % 7 == 1 {
@@ -122,6 +138,18 @@ pub(super) fn params(model: &Model) -> Vec<StoredFile> {
         plain_file("DBNamesVersion", list![0, version]),
         plain_file("locale.inf", list![text("ru_RU"), 0, 0, text(""), -1]),
     ]
+}
+
+/// The numbers of an extension's tables and columns, which are not those of the configuration.
+pub(super) fn extension_names(model: &Model) -> StoredFile {
+    let goods = model.object(Kind::Catalog, "Номенклатура").uuid;
+    let entries = list![
+        2,
+        list![goods, text("Reference"), 1],
+        list![uid(&["attribute", "extension"]), text("Fld"), 2],
+    ];
+    let name = format!("DBNames-Ext-{}", uid(&["extension"]));
+    StoredFile::new(name, packed(&list![2, entries]))
 }
 
 /// Changes whenever a file does.
@@ -191,27 +219,22 @@ fn configuration(model: &Model) -> Node {
         .set(14, text("Поставщик, \"{1}\""))
         .set(15, text("2.1.3"))
         .set(17, 1)
-        .set(26, MODE);
+        .set(26, i64::from(model.mode));
     let mut general = vec![Node::from(1), Node::from(properties)];
     general.extend(collections(model, &GENERAL));
     let mut operations = vec![Node::from(1), list![list![1, 0, uid(&["operations"])]]];
     operations.extend(collections(model, &OPERATIONS));
     let operations = vec![Node::from(6), Node::List(operations)];
-    let empty = |class: &str| {
-        vec![
-            Node::from(1),
-            list![0],
-            Node::from(1),
-            list![bare(class), 0],
-        ]
+    let listed = |kinds: &[(&str, Option<Kind>)]| {
+        let mut body = vec![Node::from(1), list![0]];
+        body.extend(collections(model, kinds));
+        body
     };
     // In an order of their own: components are found by uuid.
     let components = vec![
         component("9fcd25a0-4822-11d4-9414-008048da11f9", operations),
-        component(
-            "e3687481-0a87-462c-a166-9f34594f9bba",
-            empty("238e7e88-3c5f-48b2-8a3b-81ebbecb20ed"),
-        ),
+        component("e3687481-0a87-462c-a166-9f34594f9bba", listed(&ACCOUNTING)),
+        component("51f2d5d8-ea4d-4064-8892-82951750031e", listed(&PROCESSES)),
         component("00000000-1111-2222-3333-444444444444", vec![Node::from(7)]),
         component("9cd510cd-abfc-11d4-9434-004095e12fc7", general),
     ];

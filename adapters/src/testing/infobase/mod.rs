@@ -7,6 +7,7 @@
 mod bracket;
 mod columns;
 mod configuration;
+mod ledger;
 mod model;
 mod objects;
 mod shop;
@@ -25,6 +26,7 @@ use tables::tables;
 pub struct Infobase {
     model: Model,
     year_offset: u32,
+    extended: bool,
 }
 
 impl Infobase {
@@ -36,16 +38,30 @@ impl Infobase {
     /// Makes one with this many catalogs more.
     pub fn with_catalogs(seed: u64, count: usize) -> Self {
         let mut objects = shop::objects();
+        objects.extend(ledger::objects());
         objects.extend(shop::more_catalogs(count));
         Self {
             model: Model::new(objects, seed),
             year_offset: 0,
+            extended: false,
         }
+    }
+
+    /// Makes it of another compatibility mode, from 8.3.3 on: `80_310`.
+    pub fn with_mode(mut self, mode: u32) -> Self {
+        self.model.mode = mode;
+        self
     }
 
     /// Adds this many years to every date in the tables.
     pub fn with_year_offset(mut self, years: u32) -> Self {
         self.year_offset = years;
+        self
+    }
+
+    /// Adds an extension that gives goods a column: in a table of its own, under numbers of its own.
+    pub fn with_extension(mut self) -> Self {
+        self.extended = true;
         self
     }
 
@@ -56,7 +72,11 @@ impl Infobase {
 
     /// The files of the table `Params`.
     pub fn params(&self) -> Vec<StoredFile> {
-        configuration::params(&self.model)
+        let mut files = configuration::params(&self.model);
+        if self.extended {
+            files.push(configuration::extension_names(&self.model));
+        }
+        files
     }
 
     /// The name of an object's file in `Config`: its uuid. `Справочник.Номенклатура`

@@ -12,9 +12,13 @@ pub(super) enum Kind {
     Characteristics,
     Catalog,
     Document,
+    Account,
+    Task,
+    BusinessProcess,
     Constant,
     InformationRegister,
     AccumulationRegister,
+    AccountingRegister,
     DefinedType,
     CommonAttribute,
 }
@@ -28,9 +32,13 @@ impl Kind {
             Kind::Characteristics => "ПланВидовХарактеристик",
             Kind::Catalog => "Справочник",
             Kind::Document => "Документ",
+            Kind::Account => "ПланСчетов",
+            Kind::Task => "Задача",
+            Kind::BusinessProcess => "БизнесПроцесс",
             Kind::Constant => "Константа",
             Kind::InformationRegister => "РегистрСведений",
             Kind::AccumulationRegister => "РегистрНакопления",
+            Kind::AccountingRegister => "РегистрБухгалтерии",
             Kind::DefinedType => "ОпределяемыйТип",
             Kind::CommonAttribute => "ОбщийРеквизит",
         }
@@ -44,16 +52,20 @@ impl Kind {
             Kind::Characteristics => Some("Chrc"),
             Kind::Catalog => Some("Reference"),
             Kind::Document => Some("Document"),
+            Kind::Account => Some("Acc"),
+            Kind::Task => Some("Task"),
+            Kind::BusinessProcess => Some("BPr"),
             Kind::Constant => Some("Const"),
             Kind::InformationRegister => Some("InfoRg"),
             Kind::AccumulationRegister => Some("AccumRg"),
+            Kind::AccountingRegister => Some("AccRg"),
             Kind::DefinedType | Kind::CommonAttribute => None,
         }
     }
 
     /// True if references to it exist.
     pub(super) fn is_reference(self) -> bool {
-        self <= Kind::Document
+        self <= Kind::BusinessProcess
     }
 }
 
@@ -94,6 +106,8 @@ pub(super) struct Attribute {
     pub(super) usage: Usage,
     /// A dimension by which changes are registered.
     pub(super) main_filter: bool,
+    /// With correspondence it stands once, for both sides of a record.
+    pub(super) balance: bool,
     pub(super) uuid: Uuid,
 }
 
@@ -104,6 +118,7 @@ impl Attribute {
             types: types.to_vec(),
             usage: Usage::Items,
             main_filter: true,
+            balance: true,
             uuid: Uuid::nil(),
         }
     }
@@ -173,6 +188,10 @@ pub(super) struct Object {
     pub(super) attributes: Vec<Attribute>,
     pub(super) dimensions: Vec<Attribute>,
     pub(super) resources: Vec<Attribute>,
+    /// What stands behind the attributes: accounting flags, addressing attributes.
+    pub(super) more: Vec<Attribute>,
+    /// Flags of the analytics of accounts.
+    pub(super) analytic_flags: Vec<Attribute>,
     pub(super) sections: Vec<Section>,
     /// Length of the code or number; 0 for none.
     pub(super) code: u32,
@@ -187,6 +206,14 @@ pub(super) struct Object {
     /// 0 for none, 6 for that of the recorder.
     pub(super) periodicity: u32,
     pub(super) turnovers: bool,
+    /// The chart of an accounting register's accounts, that of the kinds of analytics of accounts, the task of a process.
+    pub(super) chart: &'static str,
+    /// How many analytics an account has.
+    pub(super) analytics: u32,
+    /// Length of the order of accounts; 0 for none.
+    pub(super) order: u32,
+    /// Records of a register of accounts have two sides.
+    pub(super) correspondence: bool,
     /// The type of a constant, a defined type, a common attribute, of the values of characteristics.
     pub(super) value: Vec<Part>,
     /// Names, codes and descriptions of items that the metadata knows.
@@ -213,6 +240,8 @@ impl Object {
             attributes: Vec::new(),
             dimensions: Vec::new(),
             resources: Vec::new(),
+            more: Vec::new(),
+            analytic_flags: Vec::new(),
             sections: Vec::new(),
             code: 9,
             code_is_number: false,
@@ -223,6 +252,10 @@ impl Object {
             number_period: false,
             periodicity: 0,
             turnovers: false,
+            chart: "",
+            analytics: 0,
+            order: 0,
+            correspondence: false,
             value: Vec::new(),
             predefined: Vec::new(),
             values: Vec::new(),
@@ -259,12 +292,13 @@ impl Object {
         uid(&["predefined", &self.full_name(), item])
     }
 
-    /// Attributes, dimensions and resources in the order of the columns.
+    /// Dimensions, resources, attributes and what stands behind them, in the order of the columns.
     pub(super) fn fields(&self) -> impl Iterator<Item = &Attribute> {
         self.dimensions
             .iter()
             .chain(&self.resources)
             .chain(&self.attributes)
+            .chain(&self.more)
     }
 
     /// The token of its table of changes.
@@ -282,6 +316,8 @@ pub(super) struct Model {
     /// uuid and token: number.
     numbers: BTreeMap<(Uuid, String), u32>,
     pub(super) seed: u64,
+    /// The compatibility mode: 80320 is 8.3.20.
+    pub(super) mode: u32,
 }
 
 impl Model {
@@ -296,6 +332,8 @@ impl Model {
                 &mut object.attributes,
                 &mut object.dimensions,
                 &mut object.resources,
+                &mut object.more,
+                &mut object.analytic_flags,
             ];
             for attribute in fields.into_iter().flatten() {
                 attribute.uuid = uid(&["attribute", &name, attribute.name]);
@@ -313,6 +351,7 @@ impl Model {
             by_name,
             numbers,
             seed,
+            mode: 80_320,
         }
     }
 
@@ -421,7 +460,12 @@ fn draw(objects: &[Object], seed: u64) -> BTreeMap<(Uuid, String), u32> {
         if matches!(object.kind, Kind::Constant | Kind::CommonAttribute) {
             want(object.uuid, "Fld");
         }
-        object.fields().for_each(|field| want(field.uuid, "Fld"));
+        let flags = object.analytic_flags.iter();
+        let fields = object.fields().chain(flags);
+        fields.for_each(|field| want(field.uuid, "Fld"));
+        if object.kind == Kind::BusinessProcess {
+            want(object.uuid, "BPrPoints");
+        }
         for section in &object.sections {
             want(section.uuid, "VT");
             want(section.uuid, "LineNo");

@@ -73,6 +73,9 @@ fn general(kind: Option<Kind>) -> &'static str {
         Some(Kind::Enumeration) => "474c3bf6-08b5-4ddc-a2ad-989cedf11583",
         Some(Kind::ExchangePlan) => "0a52f9de-73ea-4507-81e8-66217bead73a",
         Some(Kind::Characteristics) => "99892482-ed55-4fb5-a7f7-20888820a758",
+        Some(Kind::Account) => "ac606d60-0209-4159-8e4c-794bc091ce38",
+        Some(Kind::Task) => "6291e9b3-8df5-44e1-b6b2-d9fe008016c0",
+        Some(Kind::BusinessProcess) => "214fa4d8-6ba4-4748-a5e1-6332b5887780",
         _ => "280f5f0e-9c8a-49cc-bf6d-4d296cc17a63",
     }
 }
@@ -188,6 +191,10 @@ pub(super) fn object_file(model: &Model, object: &Object) -> Node {
             file(body, Vec::new())
         }
         Kind::CommonAttribute => common_attribute(model, object),
+        Kind::Account => account(model, object),
+        Kind::AccountingRegister => accounting_register(model, object),
+        Kind::Task => task(model, object),
+        Kind::BusinessProcess => business_process(model, object),
     }
 }
 
@@ -223,15 +230,31 @@ fn catalog(model: &Model, object: &Object) -> Node {
     )
 }
 
-/// The file of the items of a catalog that the metadata knows: a table of six columns, a tree of rows.
+/// The ending of the file of an object's predefined items.
+pub(super) fn predefined_ending(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Characteristics => "7",
+        Kind::Account => "9",
+        _ => "1c",
+    }
+}
+
+/// The file of the items of an object that the metadata knows: a table of six columns, a tree of rows. A chart tells the
+/// type of a value where a catalog tells the parent.
 pub(super) fn predefined_file(object: &Object) -> Node {
     let kind = "ae135932-4f94-44df-92c1-c91f15a92848";
     let reference = |uuid: Uuid| list![text("#"), bare(kind), list![1, uuid]];
     let row = |id: i64, uuid: Uuid, folder: i64, [name, code, description]: [&str; 3]| {
         let texts = [name, code, description].map(|value| list![text("S"), text(value)]);
         let mut row = vec![2.into(), id.into(), 6.into(), reference(uuid)];
-        row.extend([list![text("B"), folder], reference(Uuid::nil())]);
-        row.extend(texts);
+        row.push(list![text("B"), folder]);
+        if object.kind == Kind::Characteristics {
+            row.extend(texts);
+            row.push(list![text("Pattern"), list![text("B")]]);
+        } else {
+            row.push(reference(Uuid::nil()));
+            row.extend(texts);
+        }
         row
     };
     let items = object.predefined.iter().zip(1..).map(|(item, id)| {
@@ -407,4 +430,112 @@ fn common_attribute(model: &Model, object: &Object) -> Node {
         .set(6, i64::from(!object.common.automatic))
         .set(12, 0);
     file(body, Vec::new())
+}
+
+fn account(model: &Model, object: &Object) -> Node {
+    let chart = model.object(Kind::Characteristics, object.chart);
+    let body = Places::new(36, 52)
+        .set(3, object.reference())
+        .set(15, list![0, object_head(object)])
+        .set(19, chart.uuid)
+        .set(20, i64::from(object.analytics))
+        .set(21, text("@@@.@@"))
+        .set(22, i64::from(object.code))
+        .set(23, i64::from(object.description))
+        .set(24, i64::from(object.order > 0))
+        .set(25, i64::from(object.order));
+    let (others, flags, of_analytics) = (
+        "6e65cbf5-daa8-4d8d-bef8-59723f4e5777",
+        "78bd1243-c4df-46c3-8138-e147465cb9a4",
+        "c70ca527-5042-4cad-a315-dcb4007e32a3",
+    );
+    file(
+        body,
+        vec![
+            nothing(FORMS),
+            nothing("0df30176-6865-4787-9fc8-609eb144174f"),
+            sections(model, "4c7fec95-d1bd-4508-8a01-f1db090d9af8", object),
+            attributes(model, others, &object.attributes, 5, |_| vec![0, 1, 1]),
+            attributes(model, flags, &object.more, 3, |_| vec![0]),
+            attributes(model, of_analytics, &object.analytic_flags, 3, |_| vec![0]),
+        ],
+    )
+}
+
+fn accounting_register(model: &Model, object: &Object) -> Node {
+    let accounts = model.object(Kind::Account, object.chart);
+    let body = Places::new(24, 30)
+        .set(15, list![0, object_head(object)])
+        .set(18, accounts.uuid)
+        .set(20, i64::from(object.correspondence))
+        .set(23, 1);
+    // Of the balance or not; which flags of the accounts say that it is kept.
+    let field = |class: &str, fields: &[Attribute]| {
+        let mut items = vec![bare(class), count(fields)];
+        items.extend(fields.iter().map(|field| {
+            let flag = match field.balance {
+                true => Uuid::nil(),
+                false => accounts.more[0].uuid,
+            };
+            let head = head(field.uuid, field.name, "", "");
+            let body = attribute_body(model, head, &field.types);
+            let balance = i64::from(field.balance);
+            list![list![7, body, balance, flag, Uuid::nil(), 0], 0]
+        }));
+        Node::List(items)
+    };
+    let others = "9d28ee33-9c7e-4a1b-8f13-50aa9b36607b";
+    file(
+        body,
+        vec![
+            field("35b63b9d-0adf-4625-a047-10ae874c19a3", &object.dimensions),
+            nothing(FORMS),
+            field("63405499-7491-4ce3-ac72-43433cbe4112", &object.resources),
+            nothing("d3b5d6eb-4ea2-4610-a3e1-624d4e815934"),
+            attributes(model, others, &object.attributes, 4, |_| vec![0, 1]),
+        ],
+    )
+}
+
+fn task(model: &Model, object: &Object) -> Node {
+    let body = Places::new(33, 48)
+        .set(1, object_head(object))
+        .set(5, object.reference())
+        .set(18, i64::from(!object.code_is_number))
+        .set(19, i64::from(object.code))
+        .set(22, i64::from(object.description));
+    let (others, addressing) = (
+        "8ddfb495-c5fc-46b9-bdc5-bcf58341bff0",
+        "e97c0570-251c-4566-b0f1-10686820f143",
+    );
+    file(
+        body,
+        vec![
+            nothing(FORMS),
+            nothing("3f7c65d9-2a3f-4c95-9a5b-9a2f5c3b6e01"),
+            attributes(model, others, &object.attributes, 5, |_| vec![0, 1, 1]),
+            attributes(model, addressing, &object.more, 5, |_| vec![0, 1, 1]),
+            sections(model, "ee865d4b-a458-48a0-b38f-5a26898feeb0", object),
+        ],
+    )
+}
+
+fn business_process(model: &Model, object: &Object) -> Node {
+    let body = Places::new(30, 44)
+        .set(1, object_head(object))
+        .set(5, object.reference())
+        .set(16, i64::from(!object.code_is_number))
+        .set(17, i64::from(object.number_period))
+        .set(18, i64::from(object.code))
+        .set(25, model.object(Kind::Task, object.chart).uuid);
+    let others = "87c988de-ecbf-413b-87b0-b9516df05e28";
+    file(
+        body,
+        vec![
+            nothing(FORMS),
+            nothing("3f7c65d9-2a3f-4c95-9a5b-9a2f5c3b6e02"),
+            attributes(model, others, &object.attributes, 5, |_| vec![0, 1, 1]),
+            sections(model, "a3fe6537-d787-40f7-8a06-419d2f0c1cfd", object),
+        ],
+    )
 }

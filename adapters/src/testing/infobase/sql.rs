@@ -42,7 +42,32 @@ impl Infobase {
             create(&mut sql, &table);
             self.fill(&mut sql, &table);
         }
+        if self.extended {
+            self.extend(&mut sql);
+        }
         sql
+    }
+
+    /// The list of extensions with one of them, and the table that it has beside that of the goods.
+    fn extend(&self, sql: &mut String) {
+        push(
+            sql,
+            format_args!(
+                "CREATE TABLE _extensionsinfo (_idrref bytea NOT NULL PRIMARY KEY, _extensionorder numeric(9,0) NOT NULL, \
+                 _extname varchar(255) NOT NULL, _updatetime timestamp NOT NULL, _extensionusepurpose numeric(2,0) NOT NULL, \
+                 _extensionscope numeric(2,0) NOT NULL, _extensionzippedinfo bytea NOT NULL, _masternode varchar NOT NULL, \
+                 _usedindistributedinfobase boolean NOT NULL, _version integer NOT NULL);\n\
+                 INSERT INTO _extensionsinfo VALUES ('\\x{:032x}', 1, 'Доработки', '2024-03-01', 1, 0, '\\x00', '', false, 0);",
+                1
+            ),
+        );
+        let goods = self.columns().of("Справочник.Номенклатура");
+        push(
+            sql,
+            format_args!(
+                "CREATE TABLE {goods}x1 (_idrref bytea NOT NULL PRIMARY KEY, _fld2x1 varchar(20) NOT NULL);"
+            ),
+        );
     }
 
     /// Statements that put this infobase's metadata into the service tables, in place of what is there.

@@ -85,7 +85,11 @@ pub(super) fn tables(model: &Model) -> Vec<Table<'_>> {
             );
         }
         for token in &object.tables {
-            let table = format!("_{token}{}", model.number(object.uuid, token));
+            let number = model.number(object.uuid, token);
+            let table = match *token {
+                "ExtDim" => format!("{physical}_{token}{number}"),
+                _ => format!("_{token}{number}"),
+            };
             let (word, properties) = dependent(model, object, token, &main);
             push(format!("{name}.{word}"), table, properties, &[]);
         }
@@ -113,7 +117,12 @@ fn keys(logical: &str, properties: &[Property], object: &Object) -> Vec<Vec<Stri
         ];
     }
     let fixed = |name: &str| ["_IDRRef", "_KeyField", "_RecordKey"].contains(&name);
-    let mut key = names(&|name| fixed(name) || name.starts_with("_Recorder") || name == "_LineNo");
+    let analytics = |name: &str| {
+        logical.ends_with(".ЗначенияСубконто") && ["_Correspond", "_KindRRef"].contains(&name)
+    };
+    let mut key = names(&|name| {
+        fixed(name) || name.starts_with("_Recorder") || name == "_LineNo" || analytics(name)
+    });
     if columns().any(|column| column.name == "_KeyField") {
         key = vec![
             columns().map(|c| c.name.clone()).next().unwrap_or_default(),
@@ -163,11 +172,22 @@ fn main(model: &Model, object: &Object) -> Vec<Property> {
                 Property::new("RecordKey", "_RecordKey", Holds::Bytes(1)),
             ]
         }
+        Kind::Account => account(object),
+        Kind::Task => task(model, object),
+        Kind::BusinessProcess => business_process(model, object),
         _ => register(model, object),
     };
     let folders = object.hierarchy == Hierarchy::Folders;
     for field in object.fields() {
         let base = format!("_Fld{}", model.number(field.uuid, "Fld"));
+        if object.correspondence && !field.balance {
+            for (ending, side) in [("Дт", "Dt"), ("Кт", "Ct")] {
+                let columns = columns(model, &format!("{base}{side}"), &field.types);
+                let columns = columns.into_iter().map(PhysicalColumn::nullable).collect();
+                properties.push(Property::of(&format!("{}{ending}", field.name), columns));
+            }
+            continue;
+        }
         let mut columns = columns(model, &base, &field.types);
         if folders && field.usage != Usage::Both {
             columns = columns.into_iter().map(PhysicalColumn::nullable).collect();
@@ -267,7 +287,8 @@ fn recorder(model: &Model, object: &Object) -> Option<Property> {
 fn register(model: &Model, object: &Object) -> Vec<Property> {
     let mut properties = Vec::new();
     let accumulates = object.kind == Kind::AccumulationRegister;
-    if accumulates || object.periodicity > 0 {
+    let accounts = object.kind == Kind::AccountingRegister;
+    if accumulates || accounts || object.periodicity > 0 {
         properties.push(Property::new("Период", "_Period", Holds::Date));
     }
     if let Some(recorder) = recorder(model, object) {
@@ -281,6 +302,9 @@ fn register(model: &Model, object: &Object) -> Vec<Property> {
             "_RecordKind",
             Holds::Number(1, 0),
         ));
+    }
+    if accounts {
+        properties.extend(sides(model, object));
     }
     properties
 }
@@ -359,7 +383,9 @@ fn dependent(
             vec![Property::new("SliceUsing", "_SliceUsing", Holds::Boolean)],
         ),
         "AccumRgT" | "AccumRgTn" => ("Итоги", totals(object, main)),
-        "AccumRgOpt" => ("Настройки", settings()),
+        "AccumRgOpt" | "AccRgOpt" => ("Настройки", settings()),
+        "AccRgED" => ("ЗначенияСубконто", analytic_values(model, object, main)),
+        "ExtDim" => ("ВидыСубконто", analytic_kinds(model, object)),
         _ => panic!("there are no tables {token} of {}", model.seed),
     }
 }
@@ -402,4 +428,152 @@ fn settings() -> Vec<Property> {
     columns
         .map(|(name, holds)| Property::new(name, &format!("_{name}"), holds))
         .to_vec()
+}
+
+fn account(object: &Object) -> Vec<Property> {
+    let mut properties = reference_head();
+    properties.extend([
+        Property::new("Предопределённый", "_PredefinedID", UUID),
+        Property::new("Родитель", "_ParentIDRRef", UUID),
+        Property::new("Код", "_Code", code(object)),
+        Property::new(
+            "Наименование",
+            "_Description",
+            Holds::Text(Some(object.description)),
+        ),
+    ]);
+    if object.order > 0 {
+        let holds = Holds::Text(Some(object.order));
+        properties.push(Property::new("Порядок", "_OrderField", holds));
+    }
+    properties.extend([
+        Property::new("Вид", "_Kind", Holds::Number(1, 0)),
+        Property::new("Забалансовый", "_OffBalance", Holds::Boolean),
+    ]);
+    properties
+}
+
+/// The types of the values that the analytics of a chart of accounts have.
+fn analytic_types<'a>(model: &'a Model, accounts: &Object) -> &'a [Part] {
+    &model.object(Kind::Characteristics, accounts.chart).value
+}
+
+/// The accounts of a record, and from 8.3.15 on their analytics.
+fn sides(model: &Model, object: &Object) -> Vec<Property> {
+    let mut properties = Vec::new();
+    let sides: &[(&str, &str)] = match object.correspondence {
+        true => &[("СчётДт", "Dt"), ("СчётКт", "Ct")],
+        false => &[("Счёт", "")],
+    };
+    if !object.correspondence {
+        let holds = Holds::Number(1, 0);
+        properties.push(Property::new("ВидДвижения", "_Correspond", holds));
+    }
+    for (name, side) in sides {
+        properties.push(Property::new(name, &format!("_Account{side}RRef"), UUID));
+    }
+    let accounts = model.object(Kind::Account, object.chart);
+    let count = if model.mode < 80_315 {
+        0
+    } else {
+        accounts.analytics
+    };
+    for number in 1..=count {
+        for (_, side) in sides {
+            let (value, kind) = (
+                format!("Value{side}{number}"),
+                format!("Kind{side}{number}"),
+            );
+            let types = analytic_types(model, accounts);
+            properties.push(Property::of(
+                &value,
+                columns(model, &format!("_{value}"), types),
+            ));
+            properties.push(Property::new(&kind, &format!("_{kind}RRef"), UUID));
+        }
+    }
+    properties
+}
+
+fn analytic_values(model: &Model, object: &Object, main: &[Property]) -> Vec<Property> {
+    let of_main = ["Период", "Регистратор", "НомерСтроки"];
+    let of_main = of_main.map(|name| main.iter().find(|property| property.name == name));
+    let mut properties: Vec<Property> = of_main.into_iter().flatten().cloned().collect();
+    if object.correspondence {
+        let holds = Holds::Number(1, 0);
+        properties.push(Property::new("ВидДвижения", "_Correspond", holds));
+    }
+    let accounts = model.object(Kind::Account, object.chart);
+    let types = analytic_types(model, accounts);
+    properties.push(Property::new("Вид", "_KindRRef", UUID));
+    properties.push(Property::of("Значение", columns(model, "_Value", types)));
+    properties
+}
+
+fn analytic_kinds(model: &Model, object: &Object) -> Vec<Property> {
+    let owner = format!("_Acc{}_IDRRef", model.code(object));
+    let mut properties = vec![
+        Property::new("Ссылка", &owner, UUID),
+        Property::new("KeyField", "_KeyField", Holds::Bytes(4)),
+        Property::new("НомерСтроки", "_LineNo", Holds::Number(5, 0)),
+        Property::new("ВидСубконто", "_DimKindRRef", UUID),
+        Property::new("Предопределённый", "_DimIsMetadata", Holds::Boolean),
+        Property::new("ТолькоОбороты", "_TurnoverOnly", Holds::Boolean),
+    ];
+    properties.extend(object.analytic_flags.iter().map(|flag| {
+        let base = format!("_Fld{}", model.number(flag.uuid, "Fld"));
+        Property::of(flag.name, columns(model, &base, &flag.types))
+    }));
+    properties
+}
+
+/// A reference to one of so many objects: in one column if there is only one of them.
+fn reference_to(count: usize, name: &str, base: &str) -> Option<Property> {
+    let column = |ending: &str, holds| PhysicalColumn::new(format!("{base}{ending}"), holds);
+    let columns = match count {
+        0 => return None,
+        1 => vec![column("RRef", UUID)],
+        _ => vec![
+            column("_TYPE", Holds::Bytes(1)),
+            column("_RTRef", Holds::Bytes(4)),
+            column("_RRRef", UUID),
+        ],
+    };
+    Some(Property::of(name, columns))
+}
+
+fn task(model: &Model, object: &Object) -> Vec<Property> {
+    let mut properties = reference_head();
+    let processes = model.of(Kind::BusinessProcess);
+    let count = processes
+        .filter(|process| process.chart == object.name)
+        .count();
+    properties.extend(reference_to(count, "БизнесПроцесс", "_BusinessProcess"));
+    properties.extend(reference_to(count, "ТочкаМаршрута", "_Point"));
+    properties.push(Property::new("Дата", "_Date_Time", Holds::Date));
+    if object.code > 0 {
+        properties.push(Property::new("Номер", "_Number", code(object)));
+    }
+    if object.description > 0 {
+        let holds = Holds::Text(Some(object.description));
+        properties.push(Property::new("Наименование", "_Name", holds));
+    }
+    properties.push(Property::new("Выполнена", "_Executed", Holds::Boolean));
+    properties
+}
+
+fn business_process(model: &Model, object: &Object) -> Vec<Property> {
+    let mut properties = reference_head();
+    properties.push(Property::new("Дата", "_Date_Time", Holds::Date));
+    if object.number_period {
+        properties.push(Property::new("ПериодНомера", "_NumberPrefix", Holds::Date));
+    }
+    if object.code > 0 {
+        properties.push(Property::new("Номер", "_Number", code(object)));
+    }
+    properties.push(Property::new("Завершён", "_Completed", Holds::Boolean));
+    let tasks = model.of(Kind::Task).count();
+    properties.extend(reference_to(tasks, "ВедущаяЗадача", "_HeadTask"));
+    properties.push(Property::new("Стартован", "_Started", Holds::Boolean));
+    properties
 }

@@ -22,6 +22,28 @@ async fn every_property_is_resolved_whatever_its_number() {
 }
 
 #[tokio::test]
+async fn records_of_accounts_hold_their_analytics_from_8_3_15_on() {
+    for (mode, holds) in [(80_310, false), (80_315, true)] {
+        let infobase = Infobase::new(6).with_mode(mode);
+        let store = &mut Memory::of(&infobase);
+        let read = read(store).await.expect("the metadata is sound");
+        let expected = expected(&infobase);
+        assert!(expected.iter().all(|line| read.contains(line)), "{mode}");
+        let held = |side: &str| {
+            let property = format!("РегистрБухгалтерии.{side}\t");
+            read.iter().any(|line| line.starts_with(&property))
+        };
+        for property in [
+            "Хозрасчётный.ValueDt3",
+            "Хозрасчётный.KindCt1",
+            "Налоговый.Value2",
+        ] {
+            assert_eq!(held(property), holds, "{mode}: {property}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_what_is_asked_for_is_read_as_a_whole() {
     let infobase = Infobase::with_catalogs(5, 2_000);
     let store = &mut Memory::of(&infobase);
@@ -36,40 +58,60 @@ async fn only_what_is_asked_for_is_read_as_a_whole() {
     assert!(store.whole < 20, "{} files were read", store.whole);
 }
 
+/// Names as they may be asked for, and as they are.
+const NAMES: [(&str, &str); 13] = [
+    (
+        "Catalog.Номенклатура.Changes",
+        "Справочник.Номенклатура.Изменения",
+    ),
+    (
+        "справочник.НОМЕНКЛАТУРА.штрихкоды",
+        "Справочник.Номенклатура.Штрихкоды",
+    ),
+    (
+        "InformationRegister.ЦеныНоменклатуры.SliceLast",
+        "РегистрСведений.ЦеныНоменклатуры.СрезПоследних",
+    ),
+    (
+        "Справочник.ПрисоединенныеФайлы",
+        "Справочник.ПрисоединённыеФайлы",
+    ),
+    (
+        "ChartOfCharacteristicTypes.ДополнительныеСвойства",
+        "ПланВидовХарактеристик.ДополнительныеСвойства",
+    ),
+    ("Publication.ПланОбменаРИБ", "ПланОбмена.ПланОбменаРИБ"),
+    ("ChartOfAccounts.Хозрасчетный", "ПланСчетов.Хозрасчётный"),
+    (
+        "Account.Хозрасчётный.ExtDimensionTypes",
+        "ПланСчетов.Хозрасчётный.ВидыСубконто",
+    ),
+    (
+        "AccountingRegister.Налоговый.ExtDimensionValues",
+        "РегистрБухгалтерии.Налоговый.ЗначенияСубконто",
+    ),
+    (
+        "AccountingRegister.Хозрасчётный.Settings",
+        "РегистрБухгалтерии.Хозрасчётный.Настройки",
+    ),
+    ("task.поручение", "Задача.Поручение"),
+    (
+        "BusinessProcess.Согласование.Участники",
+        "БизнесПроцесс.Согласование.Участники",
+    ),
+    (
+        "Справочник.Номенклатура.Настройки",
+        "Справочник.Номенклатура.Настройки",
+    ),
+];
+
 #[tokio::test]
 async fn names_are_found_in_either_language_and_in_any_letters() {
     let infobase = Infobase::new(4);
     let store = &mut Memory::of(&infobase);
     let mut metadata = Metadata::open(store).await.expect("the metadata is sound");
     assert_eq!(metadata.mode(), 80_320);
-    let names = [
-        (
-            "Catalog.Номенклатура.Changes",
-            "Справочник.Номенклатура.Изменения",
-        ),
-        (
-            "справочник.НОМЕНКЛАТУРА.штрихкоды",
-            "Справочник.Номенклатура.Штрихкоды",
-        ),
-        (
-            "InformationRegister.ЦеныНоменклатуры.SliceLast",
-            "РегистрСведений.ЦеныНоменклатуры.СрезПоследних",
-        ),
-        (
-            "Справочник.ПрисоединенныеФайлы",
-            "Справочник.ПрисоединённыеФайлы",
-        ),
-        (
-            "ChartOfCharacteristicTypes.ДополнительныеСвойства",
-            "ПланВидовХарактеристик.ДополнительныеСвойства",
-        ),
-        ("Publication.ПланОбменаРИБ", "ПланОбмена.ПланОбменаРИБ"),
-        (
-            "Справочник.Номенклатура.Настройки",
-            "Справочник.Номенклатура.Настройки",
-        ),
-    ];
-    for (asked, name) in names {
+    for (asked, name) in NAMES {
         let table = metadata
             .table(store, asked)
             .await

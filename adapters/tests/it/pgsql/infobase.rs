@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use dajet_adapters::testing::infobase::Infobase;
 
-use dajet_core::{Entity, ErrorClass, Service};
+use dajet_core::{DataType, Entity, ErrorClass, Service};
 use uuid::Uuid;
 
 use super::fixture::{Database, table};
+use crate::told::Told;
 
 /// Columns of the database with their types as the mapping writes them: `_inforg134._fld135 numeric(19,0)`.
 async fn real_columns(database: &Database) -> BTreeSet<String> {
@@ -155,5 +156,52 @@ async fn the_infobase_made_for_tests_is_what_its_mapping_says() {
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row.get::<_, &[u8]>(0) == code));
     update.close().await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn extensions_are_told_once_and_change_nothing() {
+    let infobase = Infobase::new(8).with_extension();
+    let database = Database::with(&infobase.sql()).await;
+    let (told, service) = (Told::begin(), database.service());
+    let plain = Infobase::new(8);
+    let mut expected: Vec<String> = plain.mapping().lines().skip(1).map(str::to_owned).collect();
+    expected.sort();
+    assert_eq!(mapping(&*service).await, expected);
+    service.forget();
+    let goods = table(&service, "Справочник.Номенклатура").await;
+    assert_eq!(
+        goods.physical[goods.physical.len() - 1],
+        plain.columns().of("Справочник.Номенклатура").into()
+    );
+    assert_eq!(told.of("extensions").len(), 1, "{:?}", told.of(""));
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_real_column_tells_of_documents_that_an_extension_adds() {
+    let infobase = Infobase::new(9);
+    let database = Database::with(&infobase.sql()).await;
+    let service = database.service();
+    let name = "РегистрБухгалтерии.Налоговый";
+    let one = table(&service, name).await;
+    let recorder = one.column("Recorder").expect("a recorder");
+    let code = infobase.code("Документ.Операция");
+    assert_eq!(recorder.data_type, DataType::Entity(code));
+    let added =
+        format!("ALTER TABLE [{name}] ADD _recordertref bytea NOT NULL DEFAULT '\\x00000001'");
+    let added = infobase.physical(&added);
+    database
+        .client
+        .batch_execute(&added)
+        .await
+        .expect("a column");
+    service.forget();
+    let many = table(&service, name).await;
+    let recorder = many.column("Регистратор").expect("a recorder");
+    assert_eq!(
+        (recorder.data_type, recorder.parts.len()),
+        (DataType::Entity(0), 2)
+    );
     database.close().await;
 }

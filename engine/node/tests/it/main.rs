@@ -12,6 +12,7 @@ mod example_scripts;
 mod first_light;
 mod hosting;
 mod infobase;
+mod ledger;
 mod look_ups;
 mod mistakes;
 mod names;
