@@ -32,10 +32,11 @@ impl Signals {
         let signals = self.clone();
         Ok(tokio::spawn(async move {
             signals.interrupted.store(source.next().await, Relaxed);
+            // Who reads the line may ask for the health at once.
+            signals.stop.cancel();
             tracing::info!(
                 "stopping: the batch in progress is finished, a second signal ends at once"
             );
-            signals.stop.cancel();
             source.next().await;
             std::process::exit(Exit::Interrupted as i32)
         }))
