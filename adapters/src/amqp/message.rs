@@ -69,8 +69,10 @@ impl Member {
             Member::Mandatory => boolean(value).is_some(),
             Member::DeliveryMode => number(value).is_some_and(|mode| mode == 1 || mode == 2),
             Member::Priority => number(value).is_some_and(|number| number <= 255),
-            Member::Expiration => text(value)
-                .is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()) && text.len() <= 10),
+            Member::Expiration => text(value).is_some_and(|text| {
+                text.is_empty()
+                    || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u32>().is_ok()
+            }),
             Member::Headers => matches!(value, Value::Object(_)),
             Member::Timestamp => seconds(value).is_some(),
             Member::CarbonCopy | Member::BlindCopy => match value {
@@ -450,6 +452,10 @@ mod tests {
         assert_eq!(
             refused(&[QUEUE, ("Expiration", Value::text("скоро"))]),
             "Expiration takes a whole number of milliseconds, not string"
+        );
+        assert_eq!(
+            refused(&[QUEUE, ("Expiration", Value::Integer(4_294_967_296))]),
+            "Expiration takes a whole number of milliseconds, not 4294967296"
         );
         assert_eq!(
             refused(&[("RoutingKey", Value::text("я".repeat(128)))]),
