@@ -38,6 +38,12 @@ pub(super) fn is_consequence(error: &Error) -> bool {
     )
 }
 
+/// True if the broker has closed a channel by it, and not the connection.
+pub(super) fn is_of_channel(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(answer)
+        if matches!(answer.kind(), AMQPErrorKind::Soft(_)))
+}
+
 fn other_text(kind: &ErrorKind) -> String {
     Error::from(kind.clone()).to_string()
 }

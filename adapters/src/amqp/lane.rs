@@ -9,25 +9,19 @@ use std::sync::Arc;
 use dajet_core::contract::Answer;
 use dajet_core::query::Statement;
 use dajet_core::{BoxFuture, Claim, Identity, Record, SystemError};
+use lapin::Consumer;
 use lapin::options::{BasicAckOptions, BasicQosOptions};
-use lapin::{Channel, Consumer};
 use parking_lot::Mutex;
 
 use super::attempts::{Attempts, Mark};
-use super::link::Link;
+use super::line::Line;
 
 /// A channel with its consumer.
 pub(super) struct Lane {
-    parts: Option<Parts>,
+    line: Line,
+    consumer: Consumer,
     state: Mutex<State>,
     attached: Attached,
-}
-
-/// Dropped together, and in an order that takes care of itself.
-struct Parts {
-    link: Link,
-    channel: Channel,
-    consumer: Consumer,
 }
 
 #[derive(Default)]
@@ -45,38 +39,22 @@ impl State {
 }
 
 impl Lane {
-    pub(super) fn new(
-        link: Link,
-        channel: Channel,
-        consumer: Consumer,
-        attached: Attached,
-    ) -> Self {
+    pub(super) fn new(line: Line, consumer: Consumer, attached: Attached) -> Self {
         Self {
-            parts: Some(Parts {
-                link,
-                channel,
-                consumer,
-            }),
+            line,
+            consumer,
             state: Mutex::default(),
             attached,
         }
     }
 
-    fn parts(&self) -> &Parts {
-        self.parts.as_ref().expect("they are taken by drop alone")
-    }
-
-    pub(super) fn link(&self) -> &Link {
-        &self.parts().link
-    }
-
-    pub(super) fn channel(&self) -> &Channel {
-        &self.parts().channel
+    pub(super) fn line(&self) -> &Line {
+        &self.line
     }
 
     /// True if nothing more may be read.
     pub(super) fn is_ended(&self) -> bool {
-        self.state.lock().given_back.is_some() || self.link().is_dead()
+        self.state.lock().given_back.is_some() || self.line.is_dead()
     }
 
     /// Batches that are open.
@@ -93,25 +71,21 @@ impl Lane {
 
     /// Closes the channel and waits until the broker has taken everything back.
     async fn close(&self) -> Result<(), SystemError> {
-        let closing = self.channel().close(200, "given back".into());
-        let closed = self.link().call("give messages back", closing).await;
+        let closed = self.line.close(self.consumer.clone()).await;
         // The broker no longer counts this consumer.
         self.attached.detach();
         closed
+    }
+
+    /// Closes the channel; does not wait for that. A consumer dropped before would be cancelled, and seem to hold nothing.
+    fn end(&self) {
+        self.line.end(self.consumer.clone());
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        if let Some(Parts {
-            link,
-            channel,
-            consumer,
-        }) = self.parts.take()
-        {
-            // A consumer dropped before its channel is closed would be cancelled, and seem to hold nothing.
-            link.hang_up((consumer, channel));
-        }
+        self.end();
     }
 }
 
@@ -219,16 +193,16 @@ impl DeliveryClaim {
                 return Err(SystemError::fault("messages are acknowledged out of order"));
             }
         }
-        let (link, channel) = (self.lane.link(), self.lane.channel());
+        let (line, channel) = (self.lane.line(), self.lane.line().channel());
         let all = BasicAckOptions { multiple: true };
-        link.call(
+        line.call(
             "acknowledge messages",
             channel.basic_ack(self.batch.last, all),
         )
         .await?;
         // An acknowledgement has no answer. The next call has: what was sent before it has arrived.
         let echo = channel.basic_qos(self.prefetch, BasicQosOptions { global: false });
-        link.call("acknowledge messages", echo).await
+        line.call("acknowledge messages", echo).await
     }
 
     /// Marks the batch and all behind it as given back; true if no other one is open.
@@ -289,7 +263,7 @@ impl Claim for DeliveryClaim {
         Box::pin(async move {
             let alone = self.give_back();
             // A lost connection gives back by itself.
-            if alone && !self.lane.link().is_dead() {
+            if alone && !self.lane.line().is_dead() {
                 self.lane.close().await
             } else {
                 Ok(())
@@ -301,7 +275,7 @@ impl Claim for DeliveryClaim {
 impl Drop for DeliveryClaim {
     fn drop(&mut self) {
         if !self.resolved && self.give_back() {
-            self.lane.link().abandon();
+            self.lane.end();
         }
     }
 }

@@ -1,6 +1,7 @@
-//! A connection to a broker that ends when we say so: every call has a time-out, and an abandoned connection takes its socket along, so that a
-//! broker that does not answer cannot hold the library's thread, and gives back what it has delivered.
+//! A connection to a broker, shared by [lines](super::line) and ended when we say so: one that is pulled takes its socket along, so that a broker
+//! that does not answer cannot hold the library's thread, and gives back what it has delivered.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
@@ -20,9 +21,10 @@ use tokio::time::timeout;
 
 use super::address::Target;
 use super::error;
+use super::pool;
 
 /// How long the broker may take to say goodbye.
-const CLOSING: Duration = Duration::from_secs(2);
+pub(super) const CLOSING: Duration = Duration::from_secs(5);
 
 /// How a connection is made.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Dial {
     pub(super) connection_timeout: Duration,
     /// Longest wait for an answer.
     pub(super) call_timeout: Duration,
+    /// Longest wait for confirmations.
+    pub(super) patience: Duration,
     /// Name at the broker.
     pub(super) name: Arc<str>,
     /// Where relative paths start.
@@ -44,10 +48,33 @@ pub(super) struct Dial {
 /// What the broker has told besides answers.
 #[derive(Default)]
 struct Told {
-    /// Why it blocks publishers, while it does, and the sign of it.
-    blocked: Option<(String, Blocked)>,
-    /// Why it has closed a channel.
+    /// Why it blocks publishers, while it does.
+    blocked: Option<String>,
+    /// Who is shown that, by number.
+    watched: BTreeMap<u64, (Signs, Option<Blocked>)>,
+    watchers: u64,
+    /// Why it has closed the connection.
     error: Option<Error>,
+}
+
+impl Told {
+    fn block(&mut self, place: &str, reason: String) {
+        for (signs, sign) in self.watched.values_mut() {
+            *sign = Some(signs.block(&sentence(place, &reason)));
+        }
+        self.blocked = Some(reason);
+    }
+
+    fn unblock(&mut self) {
+        self.blocked = None;
+        for (_, sign) in self.watched.values_mut() {
+            *sign = None;
+        }
+    }
+}
+
+fn sentence(place: &str, reason: &str) -> String {
+    format!("\"{place}\" blocks publishers: {reason}")
 }
 
 /// A connection.
@@ -58,14 +85,21 @@ pub(super) struct Link {
     told: Arc<Mutex<Told>>,
     watch: AbortHandle,
     place: Arc<str>,
-    call_timeout: Duration,
+    seats: Mutex<Seats>,
+}
+
+/// Channels of a connection.
+#[derive(Default)]
+struct Seats {
+    taken: u16,
+    ever: u16,
 }
 
 /// A second handle of the connection's socket.
 type Plug = Arc<Mutex<Option<TcpStream>>>;
 
 impl Link {
-    /// Connects.
+    /// Connects. To be called on the runtime of the [`pool`].
     ///
     /// # Errors
     /// `Transient`, or `Misconfigured` if the broker refuses user or virtual host, or its certificate is not trusted.
@@ -85,11 +119,7 @@ impl Link {
             }
         };
         let told = Arc::new(Mutex::new(Told::default()));
-        let listened = listen(
-            connection.events_listener(),
-            told.clone(),
-            (place.clone(), dial.signs.clone()),
-        );
+        let listened = listen(connection.events_listener(), told.clone(), place.clone());
         let watch = tokio::spawn(listened).abort_handle();
         Ok(Self {
             connection: Some(connection),
@@ -98,87 +128,83 @@ impl Link {
             told,
             watch,
             place,
-            call_timeout: dial.call_timeout,
+            seats: Mutex::default(),
         })
     }
 
     /// `host:port/vhost`, for messages.
-    pub(super) fn place(&self) -> &str {
+    pub(super) fn place(&self) -> &Arc<str> {
         &self.place
+    }
+
+    /// Takes a seat, of at most `at_once` at a time and `ever` in all; false if there is none, or the connection is no more.
+    pub(super) fn sit(&self, at_once: u16, ever: u16) -> bool {
+        let Some(connection) = self.connection.as_ref().filter(|_| !self.is_dead()) else {
+            return false;
+        };
+        // The library counts to the most that the broker allows, then again from one.
+        let channel_max = connection.configuration().channel_max();
+        let (at_once, ever) = (at_once.min(channel_max), ever.min(channel_max));
+        let mut seats = self.seats.lock();
+        let free = seats.taken < at_once && seats.ever < ever;
+        if free {
+            seats.taken += 1;
+            seats.ever += 1;
+        }
+        free
+    }
+
+    /// Gives a seat back.
+    pub(super) fn stand_up(&self) {
+        self.seats.lock().taken -= 1;
     }
 
     /// Opens a channel.
     ///
     /// # Errors
-    /// `Transient`, or `Misconfigured` if the broker allows no more of them.
-    pub(super) async fn channel(&self) -> Result<Channel, SystemError> {
+    /// Those of the library.
+    pub(super) async fn channel(&self) -> lapin::Result<Channel> {
         let connection = self.connection.as_ref().expect("it is taken by drop alone");
-        self.call("open a channel", connection.create_channel())
-            .await
-    }
-
-    /// Waits for the answer of the broker: `doing` completes "cannot".
-    ///
-    /// # Errors
-    /// Any class; after a time-out the connection is abandoned.
-    pub(super) async fn call<T>(
-        &self,
-        doing: &str,
-        answer: impl Future<Output = lapin::Result<T>>,
-    ) -> Result<T, SystemError> {
-        match timeout(self.call_timeout, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.failed(doing, &error)),
-            Err(_) => {
-                // Why the broker is silent is forgotten with the connection.
-                let silent = self.silent(doing, self.call_timeout);
-                self.abandon();
-                Err(silent)
-            }
-        }
-    }
-
-    /// The error of a call; a mere consequence is told by its cause.
-    pub(super) fn failed(&self, doing: &str, error: &Error) -> SystemError {
-        let attempt = format!("cannot {doing} at \"{}\"", self.place);
-        let cause = self.told.lock().error.clone();
-        match cause {
-            Some(cause) if error::is_consequence(error) => error::failed(&attempt, &cause),
-            _ => error::failed(&attempt, error),
-        }
-    }
-
-    /// The error of a broker that does not answer.
-    pub(super) fn silent(&self, doing: &str, waited: Duration) -> SystemError {
-        let place = &self.place;
-        match self.blocked() {
-            Some(reason) => SystemError::transient(
-                "E_AMQP",
-                format!("cannot {doing} at \"{place}\": the broker blocks publishers for {waited:?} ({reason})"),
-            )
-            .with_hint("It lacks memory or disk space."),
-            None => SystemError::transient(
-                "E_AMQP",
-                format!("cannot {doing} at \"{place}\": no answer within {waited:?}"),
-            ),
-        }
+        connection.create_channel().await
     }
 
     /// Why the broker blocks publishers, if it does.
     pub(super) fn blocked(&self) -> Option<String> {
-        let told = self.told.lock();
-        told.blocked.as_ref().map(|(reason, _)| reason.clone())
+        self.told.lock().blocked.clone()
     }
 
-    /// Ends the connection at once, without a word. The broker gives back what is not acknowledged; what is not confirmed may or may not have
-    /// been taken.
-    pub(super) fn abandon(&self) {
+    /// Why the connection is lost, if the broker or the library has said it.
+    pub(super) fn cause(&self) -> Option<Error> {
+        self.told.lock().error.clone()
+    }
+
+    /// Shows there, too, when the broker blocks publishers, until [`Self::forget`].
+    pub(super) fn show(&self, signs: &Signs) -> u64 {
+        let mut told = self.told.lock();
+        told.watchers += 1;
+        let number = told.watchers;
+        let sign = told
+            .blocked
+            .as_ref()
+            .map(|reason| signs.block(&sentence(&self.place, reason)));
+        told.watched.insert(number, (signs.clone(), sign));
+        number
+    }
+
+    /// Shows nothing more there.
+    pub(super) fn forget(&self, number: u64) {
+        self.told.lock().watched.remove(&number);
+    }
+
+    /// Ends the connection at once, without a word, and all that is on it. The broker gives back what is not acknowledged; what is not confirmed
+    /// may or may not have been taken.
+    pub(super) fn pull(&self) {
         self.dead.store(true, Ordering::Release);
-        self.told.lock().blocked = None;
+        self.told.lock().unblock();
         pull(&self.plug);
     }
 
-    /// True if it was abandoned or is lost.
+    /// True if it was pulled or is lost.
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
             || self
@@ -186,21 +212,18 @@ impl Link {
                 .as_ref()
                 .is_none_or(|connection| !connection.status().connected())
     }
+}
 
-    /// Says goodbye and then drops `kept`; does not wait for that.
-    pub(super) fn hang_up(mut self, kept: impl Send + 'static) {
-        self.end(kept);
-    }
-
-    fn end(&mut self, kept: impl Send + 'static) {
+impl Drop for Link {
+    /// Says goodbye; does not wait for that.
+    fn drop(&mut self) {
         let Some(connection) = self.connection.take() else {
             return;
         };
         self.watch.abort();
-        self.told.lock().blocked = None;
+        self.told.lock().unblock();
         let plug = self.plug.clone();
-        let runtime = tokio::runtime::Handle::try_current();
-        let (Ok(runtime), false) = (runtime, self.dead.load(Ordering::Acquire)) else {
+        let (Ok(runtime), false) = (pool::runtime(), self.dead.load(Ordering::Acquire)) else {
             pull(&plug);
             return;
         };
@@ -208,14 +231,7 @@ impl Link {
             // Who does not hear it gets a closed socket.
             let _ = timeout(CLOSING, connection.close(200, "bye".into())).await;
             pull(&plug);
-            drop(kept);
         });
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.end(());
     }
 }
 
@@ -304,21 +320,23 @@ async fn certificates(path: &Path) -> Result<String, SystemError> {
 async fn listen(
     events: impl futures::Stream<Item = Event> + Send,
     told: Arc<Mutex<Told>>,
-    (place, signs): (Arc<str>, Signs),
+    place: Arc<str>,
 ) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Event::ConnectionBlocked(reason) => {
                 tracing::warn!(%place, reason, "rabbitmq blocks publishers");
-                let sign = signs.block(&format!("\"{place}\" blocks publishers: {reason}"));
-                told.lock().blocked = Some((reason, sign));
+                told.lock().block(&place, reason);
             }
             Event::ConnectionUnblocked => {
                 tracing::info!(%place, "rabbitmq takes messages again");
-                told.lock().blocked = None;
+                told.lock().unblock();
             }
-            Event::Error(error) => told.lock().error = Some(error),
+            // Why a channel was closed its own line knows.
+            Event::Error(error) if !error::is_of_channel(&error) => {
+                told.lock().error = Some(error);
+            }
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! RabbitMQ (AMQP 0-9-1): messages go out by [`Sink`](dajet_core::Sink) and come in by [`Source`](dajet_core::Source).
 //!
-//! Reconnecting is the engine's: the client's own recovery is off, since it lets confirmations hang. Whatever fails closes the connection; the
-//! batch is given back and another one is opened.
+//! Reconnecting is the engine's: the client's own recovery is off, since it lets confirmations hang. Whatever fails closes its channel; the batch
+//! is given back and another one is opened. Connections are shared.
 
 mod address;
 mod attempts;
@@ -10,9 +10,11 @@ mod delivery;
 mod error;
 mod headers;
 mod lane;
+mod line;
 mod link;
 mod message;
 mod poison;
+mod pool;
 mod publish;
 mod settings;
 mod sink;

@@ -1,25 +1,28 @@
 //! Puts aside messages that have failed too often: at a named exchange or queue, or where the queue itself sends what is rejected.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::SystemError;
+use lapin::ExchangeKind;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicRejectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind};
 
 use super::address::Target;
 use super::lane::Lane;
-use super::link::{Dial, Link};
+use super::line::Line;
+use super::link::Dial;
 use super::message::Message;
-use super::publish::{self, Pace};
+use super::pool::Purpose;
+use super::publish::{Outlet, Pace};
 use super::settings::SourceOptions;
 
 /// Longest wait for the confirmation of a message put aside.
-const CONFIRMATION: Duration = Duration::from_secs(60);
+pub(super) const CONFIRMATION: Duration = Duration::from_secs(60);
 
 /// Where messages are put aside.
 pub(super) struct DeadLetters {
@@ -31,8 +34,8 @@ pub(super) struct DeadLetters {
     is_exchange: Option<bool>,
     target: Target,
     dial: Dial,
-    /// A connection of its own: one that is blocked for publishers cannot acknowledge either.
-    way: Option<(Link, Channel)>,
+    /// On another connection: one that is blocked for publishers cannot acknowledge either.
+    way: Option<Outlet>,
 }
 
 impl DeadLetters {
@@ -51,7 +54,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// `Misconfigured` if there is neither.
-    pub(super) async fn check(&mut self, link: &Link) -> Result<(), SystemError> {
+    pub(super) async fn check(&mut self) -> Result<(), SystemError> {
         let (Some(name), None) = (&self.name, self.is_exchange) else {
             return Ok(());
         };
@@ -60,29 +63,29 @@ impl DeadLetters {
             return Err(SystemError::misconfigured("E_PARAM", message));
         };
         // An unknown name ends the channel.
-        let channel = link.channel().await?;
+        let line = Line::open(&self.target, &self.dial, Purpose::Consume).await?;
         let passive = ExchangeDeclareOptions {
             passive: true,
             ..ExchangeDeclareOptions::default()
         };
         let kind = ExchangeKind::Direct;
         let exchange =
-            channel.exchange_declare(short.clone(), kind, passive, FieldTable::default());
-        if link
-            .call("find the dead-letter exchange", exchange)
-            .await
-            .is_ok()
-        {
+            line.channel()
+                .exchange_declare(short.clone(), kind, passive, FieldTable::default());
+        let found = line.call("find the dead-letter exchange", exchange).await;
+        if found.is_ok() {
             self.is_exchange = Some(true);
-            return Ok(());
+            return line.close(()).await;
         }
-        let channel = link.channel().await?;
+        let line = Line::open(&self.target, &self.dial, Purpose::Consume).await?;
         let passive = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
-        let queue = channel.queue_declare(short, passive, FieldTable::default());
-        link.call("find the dead-letter queue", queue)
+        let queue = line
+            .channel()
+            .queue_declare(short, passive, FieldTable::default());
+        line.call("find the dead-letter queue", queue)
             .await
             .map_err(|mut error| {
                 error.hint = Some(format!(
@@ -91,7 +94,7 @@ impl DeadLetters {
                 error
             })?;
         self.is_exchange = Some(false);
-        Ok(())
+        line.close(()).await
     }
 
     /// Puts the message aside and acknowledges it.
@@ -111,7 +114,7 @@ impl DeadLetters {
             .message_id()
             .as_ref()
             .map(ToString::to_string);
-        let (link, channel) = (lane.link(), lane.channel());
+        let (line, channel) = (lane.line(), lane.line().channel());
         let Some(name) = self.name.clone() else {
             tracing::warn!(
                 queue,
@@ -121,12 +124,12 @@ impl DeadLetters {
                 "message rejected after too many failures"
             );
             let rejected = channel.basic_reject(tag, BasicRejectOptions { requeue: false });
-            return link.call("reject a message", rejected).await;
+            return line.call("reject a message", rejected).await;
         };
         self.send(&name, delivery, failures).await?;
         tracing::warn!(queue, tag, message_id, failures, dead_letter = %name, "message put aside after too many failures");
         let acknowledged = channel.basic_ack(tag, BasicAckOptions::default());
-        link.call("acknowledge a message", acknowledged).await
+        line.call("acknowledge a message", acknowledged).await
     }
 
     async fn send(
@@ -135,13 +138,9 @@ impl DeadLetters {
         delivery: Delivery,
         failures: u32,
     ) -> Result<(), SystemError> {
-        let (link, channel) = match self.way.take() {
-            Some((link, channel)) if !link.is_dead() => (link, channel),
-            _ => {
-                let link = Link::connect(&self.target, &self.dial).await?;
-                let channel = publish::open(&link).await?;
-                (link, channel)
-            }
+        let outlet = match self.way.take() {
+            Some(outlet) if !outlet.line().is_dead() => outlet,
+            _ => Outlet::open(&self.target, &self.dial).await?,
         };
         let (exchange, routing_key) = match self.is_exchange {
             Some(true) => (name.into(), delivery.routing_key),
@@ -167,8 +166,8 @@ impl DeadLetters {
             window: 1,
             limit: CONFIRMATION,
         };
-        publish::publish(&link, &channel, &[message], pace).await?;
-        self.way = Some((link, channel));
+        outlet.publish(&[message], pace, pending()).await?;
+        self.way = Some(outlet);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Delivers batches. We are between the Transformer's records and the Committer's receipt: [`Sink::deliver`] ends when the batch has its turn on
 //! the channel, the receipt comes with the last confirmation.
 //!
-//! One connection and one channel live as long as the sink. After a failure both are closed, and the sink serves no more: whoever owns it opens
+//! One channel of a shared connection lives as long as the sink. After a failure it is closed, and the sink serves no more: whoever owns it opens
 //! another one, which sends the batch again from its first message.
 
 use std::sync::Arc;
@@ -10,17 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dajet_core::{
     BoxFuture, Environment, MessageSpec, Receipt, Record, Shape, Signs, Sink, SystemError, Value,
 };
-use lapin::Channel;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::JoinHandle;
 
 use super::address::Target;
-use super::link::{Dial, Link};
+use super::link::Dial;
 use super::message::{Columns, Member, Message};
-use super::publish::{self, Pace};
+use super::publish::{Outlet, Pace};
 use super::settings::{SinkOptions, sink_options};
 
-/// A sink of one pipeline, with a connection of its own.
+/// A sink of one pipeline, with a channel of its own.
 pub(super) struct AmqpSink {
     target: Target,
     environment: Environment,
@@ -35,8 +34,7 @@ pub(super) struct AmqpSink {
 
 /// The way to the broker. One batch at a time is on it.
 struct Lane {
-    link: Link,
-    channel: Channel,
+    outlet: Outlet,
     turn: Arc<Mutex<()>>,
     /// A batch was given up: nothing may follow it.
     ended: AtomicBool,
@@ -45,7 +43,7 @@ struct Lane {
 impl Lane {
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
-        self.link.abandon();
+        self.outlet.line().will_end();
     }
 }
 
@@ -88,11 +86,12 @@ impl AmqpSink {
             window: self.settings.confirm_window,
             limit: self.settings.confirms_timeout,
         };
-        let work = tokio::spawn(deliver(lane.clone(), messages, pace, turn));
+        let (given_up, heard) = oneshot::channel();
+        let work = tokio::spawn(deliver(lane.clone(), messages, pace, turn, heard));
         Ok(Delivery {
             lane,
             work,
-            ended: false,
+            given_up: Some(given_up),
         })
     }
 
@@ -106,11 +105,8 @@ impl AmqpSink {
             }
         }
         self.settings = sink_options(&options)?;
-        let link = Link::connect(&self.target, &self.dial()).await?;
-        let channel = publish::open(&link).await?;
         let lane = Arc::new(Lane {
-            link,
-            channel,
+            outlet: Outlet::open(&self.target, &self.dial()).await?,
             turn: Arc::default(),
             ended: AtomicBool::new(false),
         });
@@ -123,6 +119,7 @@ impl AmqpSink {
             heartbeat: self.settings.heartbeat,
             connection_timeout: self.settings.connection_timeout,
             call_timeout: self.settings.continuation_timeout,
+            patience: self.settings.confirms_timeout,
             name: self.environment.session_name.clone(),
             root: self.environment.root.clone(),
             signs: self.signs.clone(),
@@ -135,8 +132,13 @@ async fn deliver(
     messages: Vec<Message>,
     pace: Pace,
     turn: OwnedMutexGuard<()>,
+    given_up: oneshot::Receiver<()>,
 ) -> Result<Receipt, SystemError> {
-    let sent = publish::publish(&lane.link, &lane.channel, &messages, pace).await;
+    let given_up = async {
+        // A sender that is gone says the same as one that sends.
+        let _ = given_up.await;
+    };
+    let sent = lane.outlet.publish(&messages, pace, given_up).await;
     if sent.is_err() {
         lane.end();
     }
@@ -146,17 +148,17 @@ async fn deliver(
     })
 }
 
-/// A batch on its way: dropping it before it has ended gives it up, and the connection with it.
+/// A batch on its way: dropping it before it has ended gives it up, and the channel with it.
 struct Delivery {
     lane: Arc<Lane>,
     work: JoinHandle<Result<Receipt, SystemError>>,
-    ended: bool,
+    given_up: Option<oneshot::Sender<()>>,
 }
 
 impl Delivery {
     async fn receipt(mut self) -> Result<Receipt, SystemError> {
         let result = (&mut self.work).await;
-        self.ended = true;
+        self.given_up = None;
         result.unwrap_or_else(|error| {
             self.lane.end();
             Err(SystemError::fault("a delivery has ended early").with_source(error))
@@ -166,9 +168,10 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.ended {
+        if let Some(given_up) = self.given_up.take() {
             self.lane.end();
-            self.work.abort();
+            // Who has just ended does not hear it.
+            let _ = given_up.send(());
         }
     }
 }

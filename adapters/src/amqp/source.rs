@@ -11,18 +11,20 @@ use dajet_core::{
     BoxFuture, BrokerSpec, Environment, Limit, Read, Signs, Source, SystemError, Value,
 };
 use futures::StreamExt;
+use lapin::Consumer;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::Target;
 use super::attempts::{Attempts, Mark};
 use super::delivery;
 use super::lane::{Attached, Batch, DeliveryClaim, Lane};
-use super::link::{Dial, Link};
-use super::poison::DeadLetters;
+use super::line::Line;
+use super::link::Dial;
+use super::poison::{CONFIRMATION, DeadLetters};
+use super::pool::Purpose;
 use super::settings::{SourceOptions, source_options};
 
 /// How long a read waits for a first message.
@@ -55,6 +57,7 @@ pub fn open_source(
         heartbeat: options.heartbeat.min(HEARTBEAT),
         connection_timeout: ANSWER,
         call_timeout: ANSWER,
+        patience: CONFIRMATION,
         name: environment.session_name.clone(),
         root: environment.root.clone(),
         signs: Signs::default(),
@@ -74,7 +77,7 @@ pub fn open_source(
     }))
 }
 
-/// A source of one pipeline, with a connection of its own.
+/// A source of one pipeline, with a channel of its own.
 struct AmqpSource {
     target: Target,
     dial: Dial,
@@ -252,7 +255,7 @@ impl AmqpSource {
     /// # Errors
     /// Those of the call; `Transient` if messages wait for long while we could take them, and nobody else is there to.
     async fn ready(&self, reader: &mut Reader) -> Result<u32, SystemError> {
-        let (messages, consumers) = self.ask(reader.lane.link(), reader.lane.channel()).await?;
+        let (messages, consumers) = self.ask(reader.lane.line()).await?;
         reader.checked = Instant::now();
         let ours = Attached::count(&self.target.identity, &self.options.queue);
         if messages == 0 || reader.lane.open() > 0 || reader.left.is_some() || consumers > ours {
@@ -270,14 +273,16 @@ impl AmqpSource {
     }
 
     /// Messages that wait, and consumers.
-    async fn ask(&self, link: &Link, channel: &Channel) -> Result<(u32, u32), SystemError> {
+    async fn ask(&self, line: &Line) -> Result<(u32, u32), SystemError> {
         let passive = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
-        let declared = channel.queue_declare(self.queue(), passive, FieldTable::default());
+        let declared = line
+            .channel()
+            .queue_declare(self.queue(), passive, FieldTable::default());
         let doing = format!("read queue \"{}\"", self.options.queue);
-        let queue = link.call(&doing, declared).await?;
+        let queue = line.call(&doing, declared).await?;
         self.dial.signs.show_lag(u64::from(queue.message_count()));
         Ok((queue.message_count(), queue.consumer_count()))
     }
@@ -333,30 +338,31 @@ impl AmqpSource {
 
     /// Connects and begins to consume.
     async fn attach(&mut self, limit: Limit) -> Result<Reader, SystemError> {
-        let link = Link::connect(&self.target, &self.dial).await?;
-        let channel = link.channel().await?;
-        self.letters.check(&link).await?;
-        let alone = self.await_predecessor(&link, &channel).await?;
+        self.letters.check().await?;
+        let line = Line::open(&self.target, &self.dial, Purpose::Consume).await?;
+        let alone = self.await_predecessor(&line).await?;
         // Without a look at a message, a thousand large ones might come at once. (Not beside another consumer: they are its.)
         let mut left = None;
         if alone && self.mean_bytes.is_none() && self.options.prefetch_count.is_none() {
-            left = self.peek(&link, &channel).await?;
+            left = self.peek(&line).await?;
         }
         let prefetch = self.prefetch(limit);
         let doing = format!("read queue \"{}\"", self.options.queue);
-        let qos = channel.basic_qos(prefetch, BasicQosOptions { global: false });
-        link.call(&doing, qos).await?;
+        let qos = line
+            .channel()
+            .basic_qos(prefetch, BasicQosOptions { global: false });
+        line.call(&doing, qos).await?;
         let attached = Attached::attach(&self.target.identity, &self.options.queue);
-        let begun = channel.basic_consume(
+        let begun = line.channel().basic_consume(
             self.queue(),
             ShortString::default(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let consumer = link.call(&doing, begun).await?;
+        let consumer = line.call(&doing, begun).await?;
         tracing::debug!(queue = %self.options.queue, prefetch, "rabbitmq consumer has begun");
         Ok(Reader {
-            lane: Arc::new(Lane::new(link, channel, consumer.clone(), attached)),
+            lane: Arc::new(Lane::new(line, consumer.clone(), attached)),
             consumer,
             prefetch,
             left,
@@ -366,10 +372,10 @@ impl AmqpSource {
     }
 
     /// Waits until the broker counts no consumers but those of this process; false if there are any.
-    async fn await_predecessor(&self, link: &Link, channel: &Channel) -> Result<bool, SystemError> {
+    async fn await_predecessor(&self, line: &Line) -> Result<bool, SystemError> {
         let deadline = Instant::now() + PREDECESSOR;
         loop {
-            let (_, consumers) = self.ask(link, channel).await?;
+            let (_, consumers) = self.ask(line).await?;
             let ours = Attached::count(&self.target.identity, &self.options.queue);
             if consumers <= ours {
                 return Ok(consumers == 0);
@@ -387,14 +393,12 @@ impl AmqpSource {
     }
 
     /// Takes the first message of the queue, which becomes the first of the first batch.
-    async fn peek(
-        &mut self,
-        link: &Link,
-        channel: &Channel,
-    ) -> Result<Option<Delivery>, SystemError> {
-        let got = channel.basic_get(self.queue(), BasicGetOptions { no_ack: false });
+    async fn peek(&mut self, line: &Line) -> Result<Option<Delivery>, SystemError> {
+        let got = line
+            .channel()
+            .basic_get(self.queue(), BasicGetOptions { no_ack: false });
         let doing = format!("read queue \"{}\"", self.options.queue);
-        let first = link
+        let first = line
             .call(&doing, got)
             .await?
             .map(|message| message.delivery);
@@ -417,7 +421,7 @@ impl Reader {
                 self.silent = None;
                 Ok(Some(delivery))
             }
-            Ok(Some(Err(error))) => Err(self.lane.link().failed(&self.doing(), &error)),
+            Ok(Some(Err(error))) => Err(self.lane.line().failed(&self.doing(), &error)),
             Ok(None) => {
                 let queue = self.consumer.queue();
                 let message = format!("the broker has ended the consumer of queue \"{queue}\"");

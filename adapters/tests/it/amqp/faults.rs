@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use dajet_core::{ErrorClass, Read, Signs, Sink, SystemError, Value};
@@ -98,13 +98,16 @@ impl Drop for OwnBroker {
 }
 
 /// A port, and one with two free ones behind it. They lie below those of outgoing connections, one of which could take the port of a broker that is
-/// down for a moment, and no two tests get the same.
+/// down for a moment, and no two tests get the same; nor do those of two runs at a time, which begin at different ones.
 fn free_ports() -> (u16, u16) {
-    static NEXT: AtomicU16 = AtomicU16::new(21_000);
+    const COUNT: u32 = 4_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(40) % COUNT;
     let bind = |port| TcpListener::bind(("127.0.0.1", port));
     loop {
-        let first = NEXT.fetch_add(4, Ordering::Relaxed);
-        assert!(first < 25_000, "no port is free");
+        let taken = TAKEN.fetch_add(4, Ordering::Relaxed);
+        assert!(taken < COUNT, "no port is free");
+        let first = 21_000 + ((begin + taken) % COUNT) as u16;
         if (first..first + 4).all(|port| bind(port).is_ok()) {
             return (first, first + 1);
         }
@@ -268,6 +271,19 @@ async fn drain_through_a_kill(own: &OwnBroker, queue: &str, expected: usize) {
     assert_eq!(highest, expected);
 }
 
+/// Who comes to a blocked connection and who leaves it hears nothing.
+async fn come_and_go(own: &OwnBroker, queue: &str, leaving: Box<dyn Sink>) {
+    let mut late = sink(own, &[("ContinuationTimeout", Value::Integer(2))]);
+    let error = refused(&mut *late, numbered(queue, 0..1)).await;
+    assert!(
+        error
+            .message
+            .contains("the broker blocks publishers for 2s (low on memory)"),
+        "{error}"
+    );
+    drop((leaving, late));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waits_while_the_broker_blocks_publishers() {
     let own = OwnBroker::start();
@@ -277,6 +293,11 @@ async fn waits_while_the_broker_blocks_publishers() {
     let signs = Signs::default();
     patient.show(&signs);
     deliver(&mut *patient, &queue, 0, 10)
+        .await
+        .expect("it is delivered");
+    let mut leaving = sink(&own, &[]);
+    let other = broker.queue("other", "classic", &[]).await;
+    deliver(&mut *leaving, &other, 0, 1)
         .await
         .expect("it is delivered");
     own.memory("1MB");
@@ -292,6 +313,9 @@ async fn waits_while_the_broker_blocks_publishers() {
         shown.contains("blocks publishers: low on memory"),
         "{shown}"
     );
+    come_and_go(&own, &queue, leaving).await;
+    let early = tokio::time::timeout(Duration::from_secs(7), &mut receipt).await;
+    assert!(early.is_err(), "the broker is blocked: {early:?}");
     own.memory("2GB");
     receipt
         .await
@@ -333,6 +357,35 @@ async fn waits_while_the_broker_blocks_publishers() {
         .collect();
     assert_eq!(numbers[..20], (0..20).collect::<Vec<_>>());
     assert!((20..30).all(|number| numbers.contains(&number)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serves_more_channels_than_the_broker_allows_at_a_time() {
+    let own = OwnBroker::start();
+    own.run(&[
+        "rabbitmqctl",
+        "-q",
+        "eval",
+        "application:set_env(rabbit, channel_max, 3).",
+    ]);
+    for _ in 0..10 {
+        // The broker closes the channel.
+        let mut lost =
+            open(&own.address(), &["Exchange", "Body"], &[]).expect("the options are valid");
+        let error = refused(&mut *lost, numbered("нет-обменника", 0..1)).await;
+        assert_eq!(error.message, "exchange \"нет-обменника\" does not exist");
+    }
+    let broker = Broker::connect_to(&own.address()).await;
+    let queue = broker.queue("few", "classic", &[]).await;
+    let mut kept = Vec::new();
+    for number in 0..10 {
+        let mut sink = sink(&own, &[]);
+        deliver(&mut *sink, &queue, number, 1)
+            .await
+            .expect("it is delivered");
+        kept.push(sink);
+    }
+    assert_eq!(broker.counts(&queue).await.0, 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,5 +3,6 @@
 mod broker;
 mod faults;
 mod laws;
+mod shared;
 mod sink;
 mod source;
