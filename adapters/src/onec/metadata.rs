@@ -495,7 +495,12 @@ impl Metadata {
             let all = KINDS.iter().flat_map(|facts| facts.words.iter().copied());
             nearest(first, all).and_then(|word| kind(&fold(word)))
         })?;
-        let of_kind = || self.index.of(known).map(|(_, object)| &*object.name);
+        let has_table = |object: &Object| !known.has_table() || object.table().is_some();
+        let of_kind = || {
+            let objects = self.index.of(known).map(|(_, object)| object);
+            let named = objects.filter(|object| has_table(object));
+            named.map(|object| &*object.name)
+        };
         let second = second?;
         let exact = of_kind().find(|name| fold(name) == fold(second));
         let object = exact.or_else(|| nearest(second, of_kind()))?;
@@ -506,6 +511,7 @@ impl Metadata {
             return Some(full.into());
         };
         let sections = tree.into_iter().flat_map(|tree| sections(tree, known));
+        let sections = sections.filter(|s| self.numbers.find(s.uuid, "VT").is_some());
         let mut all: Vec<String> = sections.map(|section| section.name()).collect();
         let values = place.and_then(|place| self.predefined.get(&self.index.objects[place].uuid));
         all.extend(
@@ -513,8 +519,13 @@ impl Metadata {
                 .into_iter()
                 .flat_map(|values| values.iter().map(|(name, _)| name.clone())),
         );
-        let dependents = Dependent::all().filter(|dependent| !dependent.tokens(known).is_empty());
-        all.extend(dependents.map(|dependent| dependent.word().to_owned()));
+        let object = place.map(|place| &self.index.objects[place]);
+        let has = |dependent: &Dependent| {
+            object.is_some_and(|object| self.dependent_table(object, *dependent).is_some())
+        };
+        all.extend(Dependent::all().filter(has).map(|d| d.word().to_owned()));
+        // what is asked for is not there, whatever metadata says
+        all.retain(|word| fold(word) != fold(third));
         Some(match nearest(third, all.iter().map(String::as_str)) {
             Some(word) => format!("{full}.{word}").into(),
             None => full.into(),

@@ -9,6 +9,7 @@
 mod bracket;
 mod check;
 mod configuration;
+mod custom;
 mod derive;
 mod derived;
 mod error;
@@ -27,6 +28,7 @@ mod value;
 
 pub use bracket::{Broken, Item, Tree};
 pub(crate) use check::check;
+pub(crate) use custom::follow;
 pub use derived::Derived;
 pub use error::MetadataError;
 pub use metadata::{Metadata, NamedValue};

@@ -163,12 +163,13 @@ impl Catalog {
                 Found::Unknown => {
                     let metadata = infobase.as_ref().map(|known| &known.metadata);
                     let near = metadata.and_then(|metadata| metadata.nearest(name));
+                    let near = near.filter(|near| schema::fold(near) != schema::fold(name));
                     let near = near.or_else(|| suggestion(name, &relations, mapping.as_deref()));
                     schema.suggestions.extend(near);
                     None
                 }
             };
-            let table = table.map(Arc::new);
+            let table = table.map(onec::follow).map(Arc::new);
             if let Some(table) = &table {
                 let mut known = self.known.lock();
                 known.tables.insert(name.clone(), Arc::clone(table));

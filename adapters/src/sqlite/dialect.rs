@@ -609,6 +609,12 @@ impl Writer {
                 self.push(&format!("{}('{name}')", functions::VECTOR));
                 return Ok(());
             }
+            Function::WholeSeconds => {
+                self.push("substr(");
+                arguments.iter().try_for_each(|time| self.expr(time))?;
+                self.push(", 1, 19)");
+                return Ok(());
+            }
             Function::Now => {
                 self.out.volatile = true;
                 self.push("strftime('%Y-%m-%dT%H:%M:%f', 'now', 'localtime')");
@@ -740,7 +746,7 @@ fn distinct(select: &Select) -> &'static str {
 fn output_kind(output: &Output) -> Kind {
     match &output.expr {
         Expr::Call(Function::NewUuid, _) => Kind::Uuid { blob: false },
-        Expr::Call(Function::Now | Function::Utc, _) => Kind::DateTime,
+        Expr::Call(Function::Now | Function::Utc | Function::WholeSeconds, _) => Kind::DateTime,
         Expr::Call(Function::UuidOf | Function::Uuid1c, _) => Kind::Uuid { blob: true },
         Expr::Call(Function::Max | Function::Min, arguments) => match arguments.as_slice() {
             [Expr::Column { column, .. }] if column.parts.len() == 1 => Kind::of_column(column),

@@ -208,7 +208,7 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
 fn type_of_call(function: &Function, arguments: &[Expr]) -> Option<DataType> {
     match function {
         Function::UuidOf | Function::NewUuid | Function::Uuid1c => Some(DataType::Uuid),
-        Function::Now | Function::Utc => Some(DataType::DateTime),
+        Function::Now | Function::Utc | Function::WholeSeconds => Some(DataType::DateTime),
         Function::Vector(_) | Function::Count | Function::DataLength | Function::CharLength => {
             Some(DataType::Integer)
         }

@@ -392,6 +392,8 @@ impl Binary {
 pub enum Function {
     /// Next number of the named sequence.
     Vector(Arc<str>),
+    /// A date and time without the fraction of its second.
+    WholeSeconds,
     /// Local time of the server.
     Now,
     /// UTC of the server.

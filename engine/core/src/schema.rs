@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::diagnostic::nearest;
 use crate::value::Entity;
 
 /// The logical type of a column.
@@ -66,6 +67,17 @@ pub struct PhysicalColumn {
     pub generated: bool,
 }
 
+/// What stands in a column that an INSERT does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Omitted {
+    /// The empty value of its type.
+    Empty,
+    /// NULL.
+    Null,
+    /// These bytes.
+    Bytes(&'static [u8]),
+}
+
 /// A logical column: one physical column, or several for references of many types and unions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -81,6 +93,10 @@ pub struct Column {
     pub year_offset: i16,
     /// The type code of the references of a union that stores none beside them; 0 if it stores one or holds no references.
     pub reference_code: i32,
+    /// What an INSERT that does not name it stores, where its table wants that ([`Defaults::EmptyValue`]).
+    pub omitted: Omitted,
+    /// True if dates are stored in it to the second.
+    pub whole_seconds: bool,
 }
 
 impl Column {
@@ -93,6 +109,8 @@ impl Column {
             aliases: Vec::new(),
             year_offset: 0,
             reference_code: 0,
+            omitted: Omitted::Empty,
+            whole_seconds: false,
         }
     }
 
@@ -260,9 +278,21 @@ impl Schema {
 
     /// True if every name that was asked for is a table or stands for a value.
     pub fn is_complete(&self) -> bool {
+        self.unknown() == 0
+    }
+
+    fn unknown(&self) -> usize {
         let is_value = |name: &Arc<str>| self.values.iter().any(|(value, _)| value == name);
-        let mut tables = self.tables.iter();
-        tables.all(|(name, table)| table.is_some() || is_value(name))
+        let unknown = |(name, table): &&(Arc<str>, _)| Option::is_none(table) && !is_value(name);
+        self.tables.iter().filter(unknown).count()
+    }
+
+    /// The known name that an unknown one was probably to be. A suggestion that is not near in its letters is that of the only
+    /// unknown name, or of nobody knows which.
+    pub fn near(&self, name: &str) -> Option<&str> {
+        let suggestions = || self.suggestions.iter().map(|near| &**near);
+        let only = || suggestions().next().filter(|_| self.unknown() == 1);
+        nearest(name, suggestions()).or_else(only)
     }
 
     /// Returns the table that was asked for by exactly this name.

@@ -10,9 +10,9 @@ mod typing;
 
 use std::sync::Arc;
 
-use dajet_core::diagnostic::nearest;
 use dajet_core::query::{self, Body, Part};
 use dajet_core::{DataType, Diagnostic, Record, Schema, Span, Table, Value};
+use jiff::civil::DateTime;
 
 use crate::ast::Name;
 use crate::machine::convert::adapt;
@@ -42,6 +42,8 @@ pub(crate) struct Adaptation {
     pub empty: Option<Value>,
     /// True if a reference with its type code is wanted: a uuid alone says too little.
     pub coded: bool,
+    /// True if its place keeps no fractions of a second.
+    pub whole_seconds: bool,
 }
 
 impl Bound {
@@ -63,12 +65,24 @@ impl Bound {
         let Some(adaptation) = self.adaptations.get(index) else {
             return value;
         };
-        match (&adaptation.empty, adaptation.data_type) {
+        let value = match (&adaptation.empty, adaptation.data_type) {
             (Some(empty), _) if value.is_null() => empty.clone(),
             (_, Some(data_type)) => adapt(value, data_type),
             _ => value,
+        };
+        match value {
+            Value::DateTime(time) if adaptation.whole_seconds => {
+                Value::DateTime(whole_seconds(time))
+            }
+            value => value,
         }
     }
+}
+
+/// The second that a time lies in.
+fn whole_seconds(time: DateTime) -> DateTime {
+    let cut = time.with().subsec_nanosecond(0).build();
+    cut.unwrap_or(time)
 }
 
 /// Binds a statement of the plan. The schema is the answer about [`StatementPlan::tables`].
@@ -102,7 +116,7 @@ pub fn bind(
                 constants: binder.constants,
             })
         }
-        _ => Err(binder.errors),
+        _ => Err(binder.mistakes()),
     }
 }
 
@@ -154,6 +168,22 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// The errors, each once: a name that is bound part by part may be found unknown for each of them.
+    fn mistakes(self) -> Vec<Diagnostic> {
+        let mut mistakes: Vec<Diagnostic> = Vec::with_capacity(self.errors.len());
+        for error in self.errors {
+            let same = |known: &Diagnostic| {
+                known.code == error.code
+                    && known.span == error.span
+                    && known.message == error.message
+            };
+            if !mistakes.iter().any(same) {
+                mistakes.push(error);
+            }
+        }
+        mistakes
+    }
+
     fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
         self.errors.push(Diagnostic::error(code, span, message));
     }
@@ -163,18 +193,12 @@ impl<'a> Binder<'a> {
         if let Some(table) = self.schema.table(&name.text) {
             return Some(Arc::clone(table));
         }
-        let near = self.near(&name.text);
+        let near = self.schema.near(&name.text);
         let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
         let message = format!("unknown table \"{}\"", name.text);
         let error = Diagnostic::error("E_BIND", name.span, message);
         self.errors.push(error.maybe_hint(hint));
         None
-    }
-
-    /// The name of the catalog that was probably meant.
-    fn near(&self, name: &str) -> Option<&str> {
-        let suggestions = || self.schema.suggestions.iter().map(|near| &**near);
-        nearest(name, suggestions()).or_else(|| suggestions().next())
     }
 
     fn drain(&mut self, drain: &names::Drain) -> Option<query::Drain> {

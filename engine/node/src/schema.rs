@@ -57,8 +57,17 @@ pub fn schema(
     };
     let (text, names) = host::block_on(asking)?.map_err(failed)?;
     let Some(text) = text else {
+        let name = name.unwrap_or_default();
+        let owner = host::block_on(owner(&*service, name))?.map_err(failed)?;
         let known = names.iter().map(|name| &**name);
-        return Err(HostError::unknown("table", name.unwrap_or_default(), known));
+        let unknown = HostError::unknown("table", name, known);
+        return Err(match (unknown, owner) {
+            (HostError::Usage { message, .. }, Some(hint)) => HostError::Usage {
+                message,
+                hint: Some(hint),
+            },
+            (unknown, _) => unknown,
+        });
     };
     if name.is_none() && names.is_empty() {
         screen.say(&format!("\"{address}\" has no tables"));
@@ -67,6 +76,22 @@ pub fn schema(
         .out(text.trim_end())
         .map(|()| Exit::Success)
         .map_err(HostError::Output)
+}
+
+/// What to do if the name is that of a property, not of a table.
+async fn owner(service: &dyn Service, name: &str) -> Result<Option<String>, SystemError> {
+    let Some((owner, property)) = name.rsplit_once('.') else {
+        return Ok(None);
+    };
+    let schema = service.describe(&[owner.into()]).await?;
+    let table = schema.tables.into_iter().find_map(|(_, table)| table);
+    Ok(table.and_then(|table| {
+        let property = &table.column(property)?.name;
+        let table = &table.name;
+        Some(format!(
+            "\"{property}\" is a property of \"{table}\": ask for the table."
+        ))
+    }))
 }
 
 /// What a name means.

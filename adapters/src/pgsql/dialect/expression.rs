@@ -309,6 +309,10 @@ impl Writer {
     fn call(&mut self, function: &Function, arguments: &[Expr], place: Option<&Place>) -> Written {
         match function {
             Function::Vector(sequence) => self.push(&format!("nextval({})", literal(sequence))),
+            Function::WholeSeconds => {
+                let place = Place::of_type(sql_type(DataType::DateTime));
+                self.wrapped("DATE_TRUNC('second', ", argument(arguments)?, Some(&place))?;
+            }
             Function::Now => self.push("CAST(NOW() AS timestamp without time zone)"),
             Function::Utc => self.push("(NOW() AT TIME ZONE 'UTC')"),
             Function::NewUuid if place.is_some_and(|p| p.type_name == "bytea") => {
@@ -326,22 +330,7 @@ impl Writer {
                 }
                 _ => return self.text_call("OCTET_LENGTH", arguments),
             },
-            Function::UuidOf => match argument(arguments)? {
-                Expr::Column { alias, column } => match reference_part(column) {
-                    Some(part) => self.stored(alias, part),
-                    None => {
-                        let message = format!("UUIDOF: column \"{}\" is no reference", column.name);
-                        return Err(SystemError::misconfigured("E_TYPE", message));
-                    }
-                },
-                operand => {
-                    let place = Place {
-                        take: Take::Reference,
-                        ..Place::of_type("bytea")
-                    };
-                    self.expression(operand, Some(&place))?;
-                }
-            },
+            Function::UuidOf => return self.uuid_of(argument(arguments)?),
             Function::Substring
             | Function::Replace
             | Function::Concat
@@ -375,6 +364,22 @@ impl Writer {
                 Some(&Place::of_type("numeric")),
             )?,
         }
+        Ok(())
+    }
+
+    fn uuid_of(&mut self, operand: &Expr) -> Written {
+        let Expr::Column { alias, column } = operand else {
+            let place = Place {
+                take: Take::Reference,
+                ..Place::of_type("bytea")
+            };
+            return self.expression(operand, Some(&place));
+        };
+        let part = reference_part(column).ok_or_else(|| {
+            let message = format!("UUIDOF: column \"{}\" is no reference", column.name);
+            SystemError::misconfigured("E_TYPE", message)
+        })?;
+        self.stored(alias, part);
         Ok(())
     }
 

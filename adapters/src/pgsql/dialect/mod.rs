@@ -329,7 +329,7 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
             .and_then(|output| output.data_type.or_else(|| data_type_of(&output.expr))),
         Expr::Call(function, arguments) => match function {
             Function::UuidOf | Function::NewUuid | Function::Uuid1c => Some(DataType::Uuid),
-            Function::Now | Function::Utc => Some(DataType::DateTime),
+            Function::Now | Function::Utc | Function::WholeSeconds => Some(DataType::DateTime),
             Function::Vector(_)
             | Function::Count
             | Function::CountDistinct

@@ -81,7 +81,7 @@ impl Binder<'_> {
         let sources: Vec<_> = self.scopes.iter().rev().flatten().collect();
         let of_source = |source: &&Source| split(name, source).is_some();
         if self.plan.values.contains(&name.text) && !sources.iter().any(of_source) {
-            let near = self.near(&name.text);
+            let near = self.schema.near(&name.text);
             let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
             let message = format!("unknown name \"{}\"", name.text);
             return Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint);
@@ -331,7 +331,7 @@ fn result_type(function: &Function) -> Option<DataType> {
         | Function::CountDistinct => DataType::Integer,
         Function::Average => DataType::Decimal,
         Function::StringAgg => DataType::Text,
-        Function::Now | Function::Utc => DataType::DateTime,
+        Function::Now | Function::Utc | Function::WholeSeconds => DataType::DateTime,
         Function::NewUuid | Function::UuidOf | Function::Uuid1c => DataType::Uuid,
         Function::LTrim
         | Function::RTrim

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dajet_core::diagnostic::nearest;
 use dajet_core::query::{self, Function, Part};
-use dajet_core::schema::{ColumnRole, Defaults};
+use dajet_core::schema::{ColumnRole, Defaults, Omitted};
 use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Table, Value};
 
 use super::Binder;
@@ -145,6 +145,24 @@ impl Binder<'_> {
         Some(Arc::new(column.clone()))
     }
 
+    /// A value as a column keeps it: without the fractions of seconds that it has no room for.
+    fn kept(&mut self, column: &Column, expr: &Expr, value: query::Expr) -> query::Expr {
+        if !column.whole_seconds {
+            return value;
+        }
+        match (&expr.kind, &value) {
+            (ExprKind::Parameter(index), _) => {
+                self.adaptations[*index].whole_seconds = true;
+                value
+            }
+            (_, query::Expr::Literal(_) | query::Expr::Parameter { .. }) => value,
+            _ if self.type_of(expr) == Some(DataType::DateTime) => {
+                query::Expr::Call(Function::WholeSeconds, vec![value])
+            }
+            _ => value,
+        }
+    }
+
     /// Stores a value into a column, part by part where a reference stands in several.
     fn store(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr, span: Span) {
         // References of several kinds have a tag, too, in most places.
@@ -163,6 +181,7 @@ impl Binder<'_> {
         }
         if !is_reference {
             let value = self.operand(expr, Some(column.data_type));
+            let value = self.kept(column, expr, value);
             self.put(making, column, expr, value);
             return;
         }
@@ -176,8 +195,11 @@ impl Binder<'_> {
                 _ => continue,
             };
             let target = part_of(column, physical);
+            let errors = self.errors.len();
             match self.part(expr, column, part) {
                 Some(value) => self.put(making, &target, expr, value),
+                // the value itself is a mistake
+                None if self.errors.len() > errors => {}
                 None => {
                     let message =
                         format!("the value has no type code for column \"{}\"", column.name);
@@ -196,6 +218,7 @@ impl Binder<'_> {
             }
             _ => self.expr(expr, wanted),
         };
+        let value = self.kept(column, expr, value);
         let whole = matches!(
             value,
             query::Expr::Parameter { .. } | query::Expr::Literal(_)
@@ -330,6 +353,16 @@ impl Binder<'_> {
 
     /// A column that the script does not name.
     fn fill(&mut self, making: &mut Making, column: &Column) {
+        match column.omitted {
+            Omitted::Empty => {}
+            Omitted::Null => return,
+            Omitted::Bytes(bytes) => {
+                let value = Value::Binary(Bytes::from_static(bytes));
+                let value = self.constant(value, column.data_type, Part::Whole);
+                making.columns.push((Arc::new(column.clone()), value));
+                return;
+            }
+        }
         for part in column.parts.iter().filter(|part| !part.generated) {
             let target = typed_part(column, part, type_of_part(column, part));
             let value = self.empty(&target);

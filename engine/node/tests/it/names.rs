@@ -215,3 +215,41 @@ fn references_of_several_kinds_are_written_with_their_tag() {
         run_script(folder.path(), &script(&insert), &[]).expect(1, &[refused]);
     }
 }
+
+#[test]
+fn hints_are_true_and_a_mistake_is_told_once() {
+    let (_, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = database.address();
+    let script = format!(
+        "DECLARE @o object
+         USE '{address}'
+           SELECT Ссылка INTO @o FROM Справочник.Склады.Изменения
+           SELECT Код INTO @o FROM Справочник.Номенклатура WHERE Замена = Перечисление.СтавкиНДС.НДС11
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), СтавкаНДС = ISNULL(СтавкаНДС, Перечисление.СтавкиНДС.НДС12) FROM Справочник.Номенклатура
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Замена = Перечисление.СтавкиНДС.НДС13 FROM Справочник.Номенклатура AS n
+         END"
+    );
+    std::fs::write(folder.path().join("s.djs"), &script).expect("a file");
+    let check = dajet(folder.path(), &["check", "--connect", "s.djs"]);
+    check.expect(3, &["unknown table \"Справочник.Склады.Изменения\""]);
+    assert!(
+        !check
+            .err
+            .contains("Did you mean \"Справочник.Склады.Изменения\""),
+        "{check}"
+    );
+    assert_eq!(check.err.matches("error[").count(), 4, "{check}");
+
+    let schema = dajet(
+        folder.path(),
+        &["schema", &address, "Справочник.Номенклатура.код"],
+    );
+    schema.expect(
+        2,
+        &[
+            "unknown table \"Справочник.Номенклатура.код\"",
+            "\"Код\" is a property of \"Справочник.Номенклатура\"",
+        ],
+    );
+}

@@ -159,3 +159,55 @@ fn what_a_database_computes_goes_into_a_column_of_several_types() {
         r#"[{"Вид":5,"s":"В-1!","n":0.00},{"Вид":3,"s":"","n":4.00},{"Вид":1,"s":"","n":0.00}]"#;
     assert_eq!(run.out.trim(), expected, "{run}");
 }
+
+#[test]
+fn what_1c_stores_by_itself_is_stored_where_nothing_is_named() {
+    let infobase = Infobase::new(3).with_year_offset(2000);
+    let database = Database::create("customs", &infobase.sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @когда datetime = NOW()
+         USE '{}'
+           DECLARE @узел entity = ENTITY('ПланОбмена.ПланОбменаРИБ', '643c479d-cacf-4048-11f0-2426af738206')
+           INSERT Справочник.Номенклатура.Изменения SELECT УзелОбмена = @узел, Ссылка = NEWUUID()
+           INSERT РегистрСведений.ЦеныНоменклатуры.Изменения SELECT УзелОбмена = @узел, Период = NOW()
+           INSERT Константа.Порог SELECT Значение = 5
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'С-1', ДатаСоздания = NOW(), Источник = NOW()
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'С-2', ДатаСоздания = @когда, Источник = @когда
+           INSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'С-3', ДатаСоздания = NOW(), Источник = UTC() FROM {GOODS} AS n WHERE n.Код LIKE 'С-1%'
+         END",
+        database.address()
+    );
+    let column = |sql: &str| database.column(&infobase.physical(sql));
+    let changes = "Справочник.Номенклатура.Изменения";
+    let numbers = || {
+        column(&format!(
+            "SELECT concat_ws('/', count(*), count([{changes}.НомерСообщения])) FROM [{changes}]"
+        ))
+    };
+    let before = numbers().remove(0);
+    run_script(folder.path(), &script, &[]).expect(0, &[]);
+    let (all, numbered) = before.split_once('/').expect("two numbers");
+    let all = all.parse::<u32>().expect("a number") + 1;
+    assert_eq!(numbers(), [format!("{all}/{numbered}")]);
+    let prices = "РегистрСведений.ЦеныНоменклатуры.Изменения";
+    let registered = column(&format!(
+        "SELECT concat_ws('/', [{prices}.Номенклатура] IS NULL, [{prices}.НомерСообщения] IS NULL, \
+         [{prices}.Период] = date_trunc('second', [{prices}.Период])) \
+         FROM [{prices}] WHERE [{prices}.Период] > '4025-01-01'"
+    ));
+    assert_eq!(registered, ["t/t/t"]);
+    let key = column("SELECT encode([Константа.Порог.RecordKey], 'hex') FROM [Константа.Порог]");
+    assert_eq!(key.last().map(String::as_str), Some("31"));
+    let dates = infobase.physical(&format!("[{GOODS}.Источник]"));
+    let date = dates
+        .split(',')
+        .find(|name| name.trim_end_matches('"').to_lowercase().ends_with("_t"))
+        .expect("a date");
+    let whole = column(&format!(
+        "SELECT count(*) FROM [{GOODS}] WHERE [{GOODS}.Код] LIKE 'С-%' \
+         AND [{GOODS}.ДатаСоздания] = date_trunc('second', [{GOODS}.ДатаСоздания]) \
+         AND {date} = date_trunc('second', {date}) AND {date} > '4000-01-01'"
+    ));
+    assert_eq!(whole, ["3"]);
+}
