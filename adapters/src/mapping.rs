@@ -1,21 +1,30 @@
 //! The mapping file: logical names for the tables of a database that does not know them itself.
 //!
 //! Tab-separated, one property a line: logical name, table, columns (`,` between the parts of one property), types of SQL
-//! Server, types of PostgreSQL (both `;` between the parts), type code of the object. `#` begins a comment. Keys,
-//! nullability and the types as they are come from the database: this module reads no database.
+//! Server, types of PostgreSQL (both `;` between the parts), type code of the object. A value of an enumeration or a
+//! predefined item has `=value` and its place for columns, its uuid as 1C writes it and its bytes for types. `#` begins a
+//! comment. Keys, nullability and the types as they are come from the database: this module reads no database.
+
+mod named;
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use dajet_core::schema::{ColumnRole, Defaults};
-use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, TableKey, schema};
+use dajet_core::schema::{ColumnRole, Defaults, MappingLine};
+use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, TableKey};
+use rustc_hash::FxHashMap;
 
-/// The tables of a mapping file, in the order of the file.
+pub(crate) use named::MappedValue;
+
+/// The tables and values of a mapping file, in the order of the file.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     file: Arc<str>,
     tables: Vec<MappedTable>,
+    /// Places of the tables by their exact names.
+    places: FxHashMap<Arc<str>, usize>,
+    values: Vec<MappedValue>,
 }
 
 /// A logical table.
@@ -27,7 +36,11 @@ pub(crate) struct MappedTable {
     pub(crate) table: Arc<str>,
     /// Line of its first property.
     line: usize,
+    /// The type code of its object; 0 if it has none.
+    code: i32,
     columns: Vec<MappedColumn>,
+    /// What the file says of it.
+    lines: Vec<MappingLine>,
 }
 
 #[derive(Debug)]
@@ -69,6 +82,8 @@ impl Mapping {
         let mut mapping = Self {
             file: file.into(),
             tables: Vec::new(),
+            places: FxHashMap::default(),
+            values: Vec::new(),
         };
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let line = line.trim_end_matches('\r');
@@ -82,17 +97,22 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Finds a table: exact match first, else the only one that matches without regard to case.
+    /// Finds a table: exact match first, else the only one that matches without regard to case, else by the words of the
+    /// other language.
     pub(crate) fn table(&self, name: &str) -> Option<&MappedTable> {
-        schema::find(&self.tables, name, |table| &table.name)
+        if let Some(place) = self.places.get(name) {
+            return Some(&self.tables[*place]);
+        }
+        named::find(&self.tables, name, |table| &table.name)
     }
 
-    /// The logical names.
+    /// The logical names of tables, then those of values.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.tables.iter().map(|table| &table.name)
+        let values = self.values.iter().map(|value| &value.name);
+        self.tables.iter().map(|table| &table.name).chain(values)
     }
 
-    /// Joins a mapped table with what the database knows of it.
+    /// Joins a mapped table with what the database knows of it. So many years are added to the dates of the database.
     ///
     /// # Errors
     /// `Misconfigured` if the database lacks a column.
@@ -101,6 +121,7 @@ impl Mapping {
         table: &MappedTable,
         physical: Vec<Arc<str>>,
         key: TableKey,
+        year_offset: i16,
         known: impl Fn(&str) -> Option<KnownColumn>,
     ) -> Result<Table, SystemError> {
         let mut columns = Vec::with_capacity(table.columns.len());
@@ -124,11 +145,11 @@ impl Mapping {
                     generated,
                 })
             });
-            columns.push(Column::new(
-                column.name.clone(),
-                column.data_type,
-                parts.collect::<Result<_, SystemError>>()?,
-            ));
+            let parts = parts.collect::<Result<_, SystemError>>()?;
+            columns.push(Column {
+                year_offset,
+                ..Column::new(column.name.clone(), column.data_type, parts)
+            });
         }
         Ok(Table {
             name: table.name.clone(),
@@ -162,12 +183,21 @@ impl Mapping {
                 fields.len()
             ));
         };
-        if columns.starts_with('=') {
-            return Ok(()); // a value of an enumeration, not a column
-        }
         let code: i32 = code
             .parse()
             .map_err(|_| format!("type code \"{code}\" is no integer"))?;
+        let told = MappingLine {
+            name: name.to_owned(),
+            table: table.to_owned(),
+            columns: columns.to_owned(),
+            server_types: server_types.to_owned(),
+            types: types.to_owned(),
+            code,
+        };
+        if columns.starts_with('=') {
+            self.values.push(MappedValue::new(told)?);
+            return Ok(());
+        }
         let Some((owner, property)) = name
             .rsplit_once('.')
             .filter(|(o, p)| !o.is_empty() && !p.is_empty())
@@ -192,23 +222,25 @@ impl Mapping {
             }
             _ => composite(property, &names, line)?,
         };
-        self.push(owner, table, column)
+        self.push(owner, column, told)
     }
 
-    fn push(&mut self, owner: &str, table: &str, column: MappedColumn) -> Result<(), String> {
-        // the properties of one table stand together in most files
-        let found = self.tables.iter_mut().rev().find(|t| &*t.name == owner);
-        let Some(found) = found else {
-            let line = column.line;
+    fn push(&mut self, owner: &str, column: MappedColumn, told: MappingLine) -> Result<(), String> {
+        let Some(place) = self.places.get(owner) else {
+            let name: Arc<str> = owner.into();
+            self.places.insert(Arc::clone(&name), self.tables.len());
             self.tables.push(MappedTable {
-                name: owner.into(),
-                table: table.into(),
-                line,
+                name,
+                table: told.table.as_str().into(),
+                line: column.line,
+                code: told.code,
                 columns: vec![column],
+                lines: vec![told],
             });
             return Ok(());
         };
-        if &*found.table != table {
+        let found = &mut self.tables[*place];
+        if *found.table != *told.table {
             return Err(format!(
                 "\"{owner}\" is table \"{}\" in line {}",
                 found.table, found.line
@@ -221,6 +253,7 @@ impl Mapping {
             ));
         }
         found.columns.push(column);
+        found.lines.push(told);
         Ok(())
     }
 }
@@ -259,6 +292,9 @@ fn single(
         "bytea" | "blob" if lower.ends_with("rref") => (DataType::Entity(0), ColumnRole::Reference),
         "bytea" | "blob" if server_type.eq_ignore_ascii_case("binary(16)") => {
             (DataType::Uuid, ColumnRole::Value)
+        }
+        "bytea" | "blob" if server_type.eq_ignore_ascii_case("binary(4)") => {
+            (DataType::Binary, ColumnRole::TypeCode)
         }
         "bytea" | "blob" => (DataType::Binary, ColumnRole::Value),
         _ => return Err(format!("unknown type \"{type_name}\"")),
@@ -342,7 +378,7 @@ mod tests {
             "С.Т.Картинка\t_R36\t_Fld45\tvarbinary(max)\tbytea\t36\n",
             "С.Т.Узел\t_R36\t_NodeTRef,_NodeRRef\tbinary(4);binary(16)\tbytea;bytea\t36\n",
             "С.Т.Метка\t_R36\t_F_TYPE,_F_S,_F_RRRef\tbinary(1);nvarchar(20);binary(16)\tbytea;varchar(20);bytea\t36\n",
-            "П.С.Без\t_E59\t=value 0\tx\ty\t59\n",
+            "П.С.Без\t_E59\t=value 0\t2bff0a0d-ca47-11ee-9d10-ec086ba0b1a1\t9d10ec086ba0b1a111eeca472bff0a0d\t59\n",
         ))
         .expect("the file is right");
         let table = mapping.table("с.т").expect("without regard to case");
@@ -367,7 +403,7 @@ mod tests {
             roles,
             [ColumnRole::Tag, ColumnRole::Text, ColumnRole::Reference]
         );
-        assert_eq!(mapping.names().count(), 1);
+        assert_eq!(mapping.names().count(), 2);
     }
 
     #[test]
@@ -393,5 +429,9 @@ mod tests {
             "unknown type \"geometry\"",
         );
         check("С.Т.А\t_R36\t_A,_B\tx;x\ty;y\t36\n", "tells no role");
+        check(
+            "П.С.Без\t_E59\t=value 0\tx\t00ff\t59\n",
+            "\"00ff\" is not 16 bytes",
+        );
     }
 }

@@ -22,6 +22,8 @@ use super::reading::{self, Reading};
 use super::store::Store;
 use super::value;
 
+/// The word for the kind of a tabular section.
+pub(crate) const SECTION: &str = "ТабличнаяЧасть";
 /// Rounds of reading the types that types stand for.
 const ROUNDS_MAX: usize = 8;
 /// Files of objects that are kept.
@@ -381,7 +383,7 @@ impl Metadata {
             code: number
                 .and_then(|number| i32::try_from(number).ok())
                 .unwrap_or(0),
-            kind: "ТабличнаяЧасть".into(),
+            kind: SECTION.into(),
             full_name: format!("{}.{name}", owner.full_name).into(),
             name,
             table,

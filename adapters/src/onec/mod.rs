@@ -31,8 +31,11 @@ pub(crate) use check::check;
 pub(crate) use custom::follow;
 pub use derived::Derived;
 pub use error::MetadataError;
+pub(crate) use metadata::SECTION;
 pub use metadata::{Metadata, NamedValue};
+pub(crate) use name::in_russian;
 pub use store::{Place, Store, StoredFile};
+pub(crate) use value::database_form;
 
 /// True for a text of the form of a logical name: the word for a kind, a name, perhaps a part.
 pub fn is_name(text: &str) -> bool {

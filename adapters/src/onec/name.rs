@@ -29,6 +29,22 @@ impl Name {
     }
 }
 
+/// A name with the words of 1C in Russian, as metadata tells it: `Справочник.Номенклатура.Изменения` of
+/// `Catalog.Номенклатура.Changes`. `None` if it is no logical name of 1C.
+pub(crate) fn in_russian(text: &str) -> Option<String> {
+    let kind = Name::parse(text)?.kind;
+    let mut words = text.split('.').skip(1);
+    let mut own = format!("{}.{}", kind.word(), words.next()?);
+    if let Some(part) = words.next() {
+        own.push('.');
+        match Dependent::parse(&fold(part)) {
+            Some(dependent) => own.push_str(dependent.word()),
+            None => own.push_str(part),
+        }
+    }
+    Some(own)
+}
+
 /// The kind that a folded word means.
 pub(super) fn kind(word: &str) -> Option<Kind> {
     KINDS

@@ -13,7 +13,7 @@ const VALUES: Uuid = id("bee0a08c-07eb-40c0-8544-5c364c171465");
 const ITEMS_MAX: usize = 1_000_000;
 
 /// The uuid that metadata writes in the order of 1C, in the order of the database.
-pub(super) fn database_form(uuid: Uuid) -> Uuid {
+pub(crate) fn database_form(uuid: Uuid) -> Uuid {
     Uuid::from_bytes_le(stored(uuid))
 }
 

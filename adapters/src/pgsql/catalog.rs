@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dajet_core::diagnostic::nearest;
 use dajet_core::schema::{self, Defaults, MappingLine, MetadataKey, MetadataObject};
 use dajet_core::value::Entity;
-use dajet_core::{Column, Schema, SystemError, Table};
+use dajet_core::{Column, ErrorClass, Schema, SystemError, Table};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::types::Oid;
-use uuid::Uuid;
 
 use super::failure::CODE;
-use super::infobase::{Layout, PgStore};
+use super::infobase::{self, Layout, PgStore};
 use super::relations::{Details, Relation, details, find, relations};
 use super::session::Session;
 use crate::mapping::{KnownColumn, MappedTable, Mapping};
@@ -120,36 +119,35 @@ impl Catalog {
         let relations = relations(session).await?;
         let mut found = Vec::with_capacity(names.len());
         for name in names {
-            let mapped = mapping
-                .as_deref()
-                .and_then(|mapping| mapping.table(name).map(|table| (mapping, table)));
-            found.push(match mapped {
-                Some((mapping, table)) => {
-                    let relation = find_mapped(&relations, &table.table)
-                        .ok_or_else(|| mapping.unknown_table(table))?;
-                    Found::Mapped(mapping, table, relation)
-                }
+            let mapped = match mapping.as_deref() {
+                Some(mapping) => mapped(session, mapping, &relations, name).await?,
+                None => None,
+            };
+            let known = match mapped {
                 None => {
-                    let of_metadata = self
-                        .explain(session, &mut infobase, &relations, name)
-                        .await?;
-                    of_metadata.unwrap_or_else(|| match find(&relations, name) {
-                        Some(relation) => Found::Plain(relation),
-                        None => Found::Unknown,
-                    })
+                    self.explain(session, &mut infobase, &relations, name)
+                        .await?
                 }
-            });
+                mapped => mapped,
+            };
+            found.push(known.unwrap_or_else(|| match find(&relations, name) {
+                Some(relation) => Found::Plain(relation),
+                None => Found::Unknown,
+            }));
         }
         let oids: Vec<Oid> = found.iter().filter_map(Found::oid).collect();
         let details = details(session, &oids).await?;
-        let years = infobase
-            .as_ref()
-            .map_or(0, |known| known.metadata.year_offset());
+        let is_mapped = found.iter().any(|found| matches!(found, Found::Mapped(..)));
+        let years = match &*infobase {
+            Some(known) => known.metadata.year_offset(),
+            None if is_mapped => infobase::years(session, &relations).await?,
+            None => 0,
+        };
         let mut schema = Schema::default();
         for (name, found) in names.iter().zip(found) {
             let table = match found {
                 Found::Mapped(mapping, table, relation) => {
-                    Some(resolve(mapping, table, relation, &details)?)
+                    Some(resolve(mapping, table, relation, &details, years)?)
                 }
                 Found::Derived(mut derived, relation) => {
                     Some(join(&mut derived, relation, &details, years))
@@ -242,7 +240,7 @@ impl Catalog {
             Some(Found::Derived(Box::new(derived), relation))
         } else {
             let value = metadata.value(&mut store, name).await?;
-            identity(&mut store, value).await?.map(Found::Value)
+            identity(session, value).await?.map(Found::Value)
         };
         match found {
             Some(found) => {
@@ -300,7 +298,7 @@ impl Catalog {
         Ok(infobase.is_some().then_some(relations))
     }
 
-    /// The object of a name or a type code.
+    /// The object of a name or a type code: the database's own metadata tells more than a mapping file.
     ///
     /// # Errors
     /// `Transient` or `Misconfigured`.
@@ -309,6 +307,21 @@ impl Catalog {
         session: &mut Session,
         key: &MetadataKey,
     ) -> Result<Option<Arc<MetadataObject>>, SystemError> {
+        let mapping = self.mapping().await?;
+        let mapped = mapping.and_then(|mapping| mapping.object(key));
+        let own = match self.object(session, key).await {
+            // what the file says needs no metadata
+            Err(error) if error.class == ErrorClass::Misconfigured && mapped.is_some() => None,
+            own => own?,
+        };
+        Ok(own.or(mapped).map(Arc::new))
+    }
+
+    async fn object(
+        &self,
+        session: &mut Session,
+        key: &MetadataKey,
+    ) -> Result<Option<MetadataObject>, SystemError> {
         let mut infobase = self.infobase.lock().await;
         self.current(session, &mut infobase).await?;
         let Some(Infobase {
@@ -318,7 +331,7 @@ impl Catalog {
             return Ok(None);
         };
         let mut store = PgStore::new(session, layout);
-        Ok(metadata.object(&mut store, key).await?.map(Arc::new))
+        Ok(metadata.object(&mut store, key).await?)
     }
 
     /// The names of all tables and values.
@@ -356,7 +369,7 @@ impl Catalog {
         Ok(names)
     }
 
-    /// What metadata says of these names, as lines of a mapping file.
+    /// What the mapping file and metadata say of these names, as lines of a mapping file.
     ///
     /// # Errors
     /// `Transient` or `Misconfigured`.
@@ -365,15 +378,27 @@ impl Catalog {
         session: &mut Session,
         names: &[Arc<str>],
     ) -> Result<Vec<MappingLine>, SystemError> {
+        let mut lines = Vec::new();
+        let mut others = Vec::new();
+        let mapping = self.mapping().await?;
+        for name in names {
+            let mapped = mapping.as_deref().map(|mapping| mapping.lines(name));
+            match mapped.filter(|mapped| !mapped.is_empty()) {
+                Some(mapped) => lines.extend(mapped),
+                None => others.push(name),
+            }
+        }
+        if others.is_empty() {
+            return Ok(lines);
+        }
         let mut infobase = self.infobase.lock().await;
         let relations = self.current(session, &mut infobase).await?;
         let (Some(known), Some(relations)) = (&mut *infobase, relations) else {
-            return Ok(Vec::new());
+            return Ok(lines);
         };
         let (layout, metadata) = (&known.layout, &mut known.metadata);
         let years = metadata.year_offset();
-        let mut lines = Vec::new();
-        for name in names {
+        for name in others {
             let mut store = PgStore::new(session, layout);
             let Some(mut derived) = metadata.table(&mut store, name).await? else {
                 lines.extend(metadata.value_line(&mut store, name).await?);
@@ -435,23 +460,38 @@ fn being_updated(what: &str) -> SystemError {
     SystemError::transient(CODE, format!("{what}: is the configuration being updated"))
 }
 
+/// What a mapping file says of a name.
+async fn mapped<'a>(
+    session: &mut Session,
+    mapping: &'a Mapping,
+    relations: &'a [Relation],
+    name: &str,
+) -> Result<Option<Found<'a>>, SystemError> {
+    if let Some(table) = mapping.table(name) {
+        let relation = find_mapped(relations, &table.table);
+        let relation = relation.ok_or_else(|| mapping.unknown_table(table))?;
+        return Ok(Some(Found::Mapped(mapping, table, relation)));
+    }
+    let entity = match mapping.value(name) {
+        Some((value, true)) => infobase::predefined(session, &value.table, value.entity).await?,
+        Some((value, false)) => Some(value.entity),
+        None => None,
+    };
+    Ok(entity.map(Found::Value))
+}
+
 /// The reference that a name stands for.
 async fn identity(
-    store: &mut PgStore<'_>,
+    session: &mut Session,
     value: Option<NamedValue>,
 ) -> Result<Option<Entity>, SystemError> {
-    Ok(match value {
-        None => None,
-        Some(NamedValue::Identity(entity)) => Some(entity),
+    match value {
+        None => Ok(None),
+        Some(NamedValue::Identity(entity)) => Ok(Some(entity)),
         Some(NamedValue::Predefined { table, entity }) => {
-            let row = store.predefined(&table, entity.uuid.to_bytes_le()).await?;
-            let bytes = row.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-            bytes.map(|bytes| Entity {
-                code: entity.code,
-                uuid: Uuid::from_bytes_le(bytes),
-            })
+            infobase::predefined(session, &table, entity).await
         }
-    })
+    }
 }
 
 /// Finds a table of 1C: PostgreSQL has its name in lower case.
@@ -500,12 +540,14 @@ fn resolve(
     table: &MappedTable,
     relation: &Relation,
     details: &Details,
+    years: i16,
 ) -> Result<Table, SystemError> {
     let columns = details
         .columns
         .get(&relation.oid)
         .map_or(&[][..], |columns| columns);
-    mapping.resolve(table, relation.physical(), details.key(relation), |name| {
+    let key = details.key(relation);
+    mapping.resolve(table, relation.physical(), key, years, |name| {
         let (part, _) = schema::find(columns, name, |(part, _)| &part.name)?;
         Some(KnownColumn {
             name: Arc::clone(&part.name),
@@ -526,8 +568,9 @@ fn suggestion(name: &str, relations: &[Relation], mapping: Option<&Mapping>) -> 
         .into_iter()
         .flat_map(Mapping::names)
         .map(|name| &**name);
+    let asked = onec::in_russian(name);
     nearest(
-        name,
+        asked.as_deref().unwrap_or(name),
         logical
             .chain(visible)
             .chain(qualified.iter().map(String::as_str)),

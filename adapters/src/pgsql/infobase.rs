@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use dajet_core::value::Entity;
 use dajet_core::{BoxFuture, SystemError};
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::dialect::quoted;
 use super::relations::{ATTEMPT, Details, Relation, details, find, get};
@@ -45,22 +47,13 @@ impl Layout {
         else {
             return Ok(None);
         };
-        let year_offset = find(relations, "_yearoffset");
         let extensions = find(relations, "_extensionsinfo");
-        let mut oids = vec![config.oid, params.oid];
-        oids.extend(year_offset.map(|relation| relation.oid));
-        let details = details(session, &oids).await?;
+        let details = details(session, &[config.oid, params.oid]).await?;
         let (Some(config), Some(params)) = (files(config, &details), files(params, &details))
         else {
             return Ok(None);
         };
-        let year_offset = year_offset.and_then(|relation| {
-            let columns = details.columns.get(&relation.oid)?;
-            let (column, _) = columns
-                .iter()
-                .find(|(column, _)| matches!(&*column.name, "ofset" | "offset"))?;
-            Some((table(relation), quoted(&column.name)))
-        });
+        let year_offset = offset(session, find(relations, "_yearoffset")).await?;
         Ok(Some(Self {
             config,
             params,
@@ -99,34 +92,75 @@ impl<'a> PgStore<'a> {
     pub(super) fn new(session: &'a mut Session, layout: &'a Layout) -> Self {
         Self { session, layout }
     }
+}
 
-    async fn query(
-        &mut self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<tokio_postgres::Row>, SystemError> {
-        let client = self.session.client();
-        let rows = self
-            .session
-            .run(ATTEMPT, client.query(sql, parameters))
-            .await;
-        rows.map_err(|error| match error.native_code.as_deref() {
-            Some("42501") => error.with_hint(RIGHTS),
-            _ => error,
-        })
-    }
+/// The reference of the row that a predefined item is, `None` if the row is not there.
+pub(super) async fn predefined(
+    session: &mut Session,
+    table: &str,
+    item: Entity,
+) -> Result<Option<Entity>, SystemError> {
+    let table = quoted(&table.to_lowercase());
+    let sql = format!("SELECT _idrref FROM {table} WHERE _predefinedid = $1 LIMIT 1");
+    let rows = query(session, &sql, &[&item.uuid.to_bytes_le().as_slice()]).await?;
+    let row: Option<Vec<u8>> = rows.first().map(|row| get(row, 0)).transpose()?;
+    let bytes = row.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    Ok(bytes.map(|bytes| Entity {
+        code: item.code,
+        uuid: Uuid::from_bytes_le(bytes),
+    }))
+}
 
-    /// The reference of the row that a predefined item is, `None` if the row is not there.
-    pub(super) async fn predefined(
-        &mut self,
-        table: &str,
-        item: [u8; 16],
-    ) -> Result<Option<Vec<u8>>, SystemError> {
-        let table = quoted(&table.to_lowercase());
-        let sql = format!("SELECT _idrref FROM {table} WHERE _predefinedid = $1 LIMIT 1");
-        let rows = self.query(&sql, &[&item.as_slice()]).await?;
-        rows.first().map(|row| get(row, 0)).transpose()
+/// The years that are added to the dates of a database, which may have the tables of an infobase without its metadata.
+pub(super) async fn years(
+    session: &mut Session,
+    relations: &[Relation],
+) -> Result<i16, SystemError> {
+    match offset(session, find(relations, "_yearoffset")).await? {
+        Some(offset) => offset_years(session, &offset).await,
+        None => Ok(0),
     }
+}
+
+/// Table and column of the year offset.
+async fn offset(
+    session: &mut Session,
+    relation: Option<&Relation>,
+) -> Result<Option<(String, String)>, SystemError> {
+    let Some(relation) = relation else {
+        return Ok(None);
+    };
+    let details = details(session, &[relation.oid]).await?;
+    let columns = details
+        .columns
+        .get(&relation.oid)
+        .map_or(&[][..], |columns| columns);
+    let mut columns = columns.iter();
+    let found = columns.find(|(column, _)| matches!(&*column.name, "ofset" | "offset"));
+    Ok(found.map(|(column, _)| (table(relation), quoted(&column.name))))
+}
+
+async fn offset_years(
+    session: &mut Session,
+    (table, column): &(String, String),
+) -> Result<i16, SystemError> {
+    let sql = format!("SELECT {column}::int2 FROM {table} LIMIT 1");
+    let rows = query(session, &sql, &[]).await?;
+    let years: Option<i16> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
+    Ok(years.unwrap_or(0))
+}
+
+async fn query(
+    session: &mut Session,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<tokio_postgres::Row>, SystemError> {
+    let client = session.client();
+    let rows = session.run(ATTEMPT, client.query(sql, parameters)).await;
+    rows.map_err(|error| match error.native_code.as_deref() {
+        Some("42501") => error.with_hint(RIGHTS),
+        _ => error,
+    })
 }
 
 impl Store for PgStore<'_> {
@@ -143,7 +177,7 @@ impl Store for PgStore<'_> {
                 Place::Params => reading(&self.layout.params, false),
             };
             let wanted: Vec<&str> = names.iter().map(|name| &**name).collect();
-            let rows = self.query(&sql, &[&wanted, &most]).await?;
+            let rows = query(self.session, &sql, &[&wanted, &most]).await?;
             let most = usize::try_from(most).unwrap_or_default();
             let mut files: Vec<StoredFile> = Vec::with_capacity(names.len());
             for row in &rows {
@@ -177,7 +211,7 @@ impl Store for PgStore<'_> {
                  SELECT format('%s:%s:%s', tableoid, ctid, xmin) FROM {config} \
                  WHERE filename::varchar IN ('root', 'version', 'versions')) AS s"
             );
-            let rows = self.query(&sql, &[]).await?;
+            let rows = query(self.session, &sql, &[]).await?;
             let sign: Option<String> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
             Ok(sign.unwrap_or_default())
         })
@@ -185,13 +219,10 @@ impl Store for PgStore<'_> {
 
     fn year_offset(&mut self) -> BoxFuture<'_, Result<i16, SystemError>> {
         Box::pin(async move {
-            let Some((table, column)) = &self.layout.year_offset else {
-                return Ok(0);
-            };
-            let sql = format!("SELECT {column}::int2 FROM {table} LIMIT 1");
-            let rows = self.query(&sql, &[]).await?;
-            let years: Option<i16> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
-            Ok(years.unwrap_or(0))
+            match &self.layout.year_offset {
+                Some(offset) => offset_years(self.session, offset).await,
+                None => Ok(0),
+            }
         })
     }
 
@@ -201,7 +232,7 @@ impl Store for PgStore<'_> {
                 return Ok(0);
             };
             let sql = format!("SELECT count(*) FROM {table}");
-            let rows = self.query(&sql, &[]).await?;
+            let rows = query(self.session, &sql, &[]).await?;
             let count: Option<i64> = rows.first().map(|row| get(row, 0)).transpose()?;
             Ok(count
                 .and_then(|count| u64::try_from(count).ok())

@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use dajet_core::diagnostic::nearest;
 use dajet_core::schema::{
-    Column, ColumnRole, Defaults, PhysicalColumn, Schema, Table, TableKey, find,
+    Column, ColumnRole, Defaults, MappingLine, MetadataKey, MetadataObject, PhysicalColumn, Schema,
+    Table, TableKey, find,
 };
-use rusqlite::Connection;
+use dajet_core::value::Entity;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
 
+use super::dialect::quote;
 use super::drain::ROWID_TYPE;
 use super::failure::{Trouble, classify};
 use super::kind;
-use crate::mapping::{KnownColumn, Mapping};
+use crate::mapping::{KnownColumn, MappedValue, Mapping};
+use crate::onec::in_russian;
 
 const ATTEMPT: &str = "cannot read the schema";
 
@@ -44,9 +49,20 @@ pub fn describe(
             Some(table) => Some(table),
             None => plain(connection, &listed, name)?,
         };
-        if table.is_none() {
+        let value = mapping.as_ref().filter(|_| table.is_none());
+        if let Some((value, is_item)) = value.and_then(|mapping| mapping.value(name)) {
+            let entity = match is_item {
+                true => predefined(connection, value).map_err(|e| classify(ATTEMPT, e))?,
+                false => Some(value.entity),
+            };
+            schema
+                .values
+                .extend(entity.map(|entity| (Arc::clone(name), entity)));
+        } else if table.is_none() {
             let logical = mapping.iter().flat_map(Mapping::names).map(|n| &**n);
-            let near = nearest(name, logical.chain(listed.iter().map(|t| &*t.name)));
+            let asked = in_russian(name);
+            let asked = asked.as_deref().unwrap_or(name);
+            let near = nearest(asked, logical.chain(listed.iter().map(|t| &*t.name)));
             schema.suggestions.extend(near.map(Arc::from));
         }
         schema.tables.push((Arc::clone(name), table.map(Arc::new)));
@@ -64,6 +80,45 @@ pub fn names(connection: &Connection, map: Option<&Path>) -> Result<Vec<Arc<str>
     let listed = list(connection).map_err(|e| classify(ATTEMPT, e))?;
     names.extend(listed.into_iter().map(|table| table.name));
     Ok(names)
+}
+
+/// What the mapping file says of these names.
+///
+/// # Errors
+/// `Misconfigured` if the mapping file is wrong.
+pub fn lines(names: &[Arc<str>], map: Option<&Path>) -> Result<Vec<MappingLine>, Trouble> {
+    let mapping = read(map)?;
+    let of = |name: &Arc<str>| {
+        mapping
+            .iter()
+            .flat_map(|mapping| mapping.lines(name))
+            .collect()
+    };
+    Ok(names.iter().flat_map::<Vec<_>, _>(of).collect())
+}
+
+/// What the mapping file says of an object.
+///
+/// # Errors
+/// `Misconfigured` if the mapping file is wrong.
+pub fn object(key: &MetadataKey, map: Option<&Path>) -> Result<Option<MetadataObject>, Trouble> {
+    Ok(read(map)?.and_then(|mapping| mapping.object(key)))
+}
+
+/// The reference of the row that a predefined item is, `None` if the row is not there.
+fn predefined(connection: &Connection, item: &MappedValue) -> rusqlite::Result<Option<Entity>> {
+    let table = quote(&item.table);
+    let sql = format!("SELECT _idrref FROM {table} WHERE _predefinedid = ?1 LIMIT 1");
+    let row = connection
+        .prepare_cached(&sql)?
+        .query_row([item.entity.uuid.to_bytes_le()], |row| {
+            row.get::<_, [u8; 16]>(0)
+        })
+        .optional()?;
+    Ok(row.map(|bytes| Entity {
+        code: item.entity.code,
+        uuid: Uuid::from_bytes_le(bytes),
+    }))
 }
 
 fn read(map: Option<&Path>) -> Result<Option<Mapping>, Trouble> {
@@ -132,6 +187,7 @@ fn mapped(
         entry,
         vec![Arc::clone(&table.name)],
         key,
+        0,
         known,
     )?))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dajet_core::contract::{Answer, BoxFuture, Claim, Environment, Service, Source, SourceSpec};
 use dajet_core::query::Statement;
 use dajet_core::record::Record;
-use dajet_core::schema::{Schema, Table};
+use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject, Schema, Table};
 use dajet_core::{Address, Identity, KeptOffset, OffsetTable, SystemError};
 use parking_lot::Mutex;
 
@@ -86,6 +86,7 @@ impl FileService {
             }
             known.insert(name, table);
         }
+        schema.values = found.values;
         schema.suggestions = found.suggestions;
         Ok(schema)
     }
@@ -134,6 +135,35 @@ impl Service for FileService {
 
     fn names(&self) -> BoxFuture<'_, Result<Vec<Arc<str>>, SystemError>> {
         Box::pin(self.list())
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        key: &'a MetadataKey,
+    ) -> BoxFuture<'a, Result<Option<Arc<MetadataObject>>, SystemError>> {
+        Box::pin(async move {
+            if self.location.map.is_none() {
+                return Ok(None);
+            }
+            let (key, map) = (key.clone(), self.location.map.clone());
+            let ask = move |_: &mut super::state::State| catalog::object(&key, map.as_deref());
+            let object = self.worker()?.run(self.time, ask).await?;
+            Ok(object.map(Arc::new))
+        })
+    }
+
+    fn mapping<'a>(
+        &'a self,
+        names: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<MappingLine>, SystemError>> {
+        Box::pin(async move {
+            if self.location.map.is_none() {
+                return Ok(Vec::new());
+            }
+            let (names, map) = (names.to_vec(), self.location.map.clone());
+            let ask = move |_: &mut super::state::State| catalog::lines(&names, map.as_deref());
+            self.worker()?.run(self.time, ask).await
+        })
     }
 
     fn forget(&self) {

@@ -7,6 +7,7 @@ mod infobase;
 mod inserts;
 mod laws;
 mod locks;
+mod mapping;
 mod metadata;
 mod offsets;
 mod onec;

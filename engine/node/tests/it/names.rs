@@ -253,3 +253,59 @@ fn hints_are_true_and_a_mistake_is_told_once() {
         ],
     );
 }
+
+/// Goods and rates of taxes, as a mapping file tells them of SQLite.
+const MAPPING: &str = "\
+Справочник.Товары.Ссылка\tтовары\t_IDRRef\tbinary(16)\tbytea\t36
+Справочник.Товары.Предопределённый\tтовары\t_PredefinedID\tbinary(16)\tbytea\t36
+Справочник.Товары.Ставка\tтовары\tставкаRRef\tbinary(16)\tbytea\t36
+Справочник.Товары.Упаковка\tтовары\t=value 0\t\t000102030405060708090a0b0c0d0e0f\t36
+Перечисление.Ставки.НДС10\t_Enum59\t=value 1\t2bff0a0d-ca47-11ee-9d10-ec086ba0b1a1\t9d10ec086ba0b1a111eeca472bff0a0d\t59
+";
+
+#[test]
+fn names_of_a_mapping_file_stand_in_expressions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    super::sqlite::make(
+        folder.path(),
+        "база.db",
+        "CREATE TABLE товары (_IDRRef BLOB NOT NULL, _PredefinedID BLOB NOT NULL, ставкаRRef BLOB NOT NULL);
+         INSERT INTO товары VALUES (x'9d473c64cfca484011f02426af738206', x'000102030405060708090a0b0c0d0e0f',
+             x'9d10ec086ba0b1a111eeca472bff0a0d'), (x'01', zeroblob(16), zeroblob(16))",
+    );
+    std::fs::write(folder.path().join("карта.tsv"), MAPPING).expect("a file");
+    let script = "DECLARE @o object
+         USE 'sqlite://база.db?map=карта.tsv'
+           DECLARE @ставка entity = enum.ставки.ндс10
+           PRINT TYPEOF(@ставка)
+           PRINT UUID1C(@ставка)
+           PRINT NAMEOF(@ставка) + ' ' + NAMEOF(36)
+           IF ENTITY('catalog.товары') IS Справочник.Товары THEN PRINT 'товар' END
+           PRINT Справочник.Товары.Упаковка
+           SET @o = METADATA('Catalog.Товары')
+           PRINT @o.Тип + ' ' + @o.Код + ' ' + @o.Таблица
+           SELECT n = COUNT(*) INTO @o FROM Catalog.Товары WHERE Ставка = Перечисление.Ставки.НДС10
+           PRINT @o.n
+         END";
+    let run = run_script(folder.path(), script, &[]);
+    run.expect(0, &[]);
+    let expected = [
+        "59",
+        "2bff0a0d-ca47-11ee-9d10-ec086ba0b1a1",
+        "Перечисление.Ставки Справочник.Товары",
+        "товар",
+        "{36:643c479d-cacf-4048-11f0-2426af738206}",
+        "Справочник 36 товары",
+        "1",
+    ];
+    assert_eq!(run.out.lines().collect::<Vec<_>>(), expected, "{run}");
+    let wrong = script.replace("enum.ставки.ндс10", "enum.ставки.ндс11");
+    let run = run_script(folder.path(), &wrong, &[]);
+    run.expect(
+        3,
+        &[
+            "unknown name",
+            "Did you mean \"Перечисление.Ставки.НДС10\"?",
+        ],
+    );
+}
