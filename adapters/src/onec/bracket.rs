@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 /// Deepest nesting.
 const DEPTH_MAX: usize = 10_000;
-/// Most items of one file.
-const ITEMS_MAX: usize = 16_000_000;
+/// Most items of one file; the largest that are known have some hundred thousand.
+const ITEMS_MAX: usize = 4_000_000;
+/// Longest name. Names are copied, and compared in small letters.
+const NAME_BYTES_MAX: usize = 1_024;
 /// Longest text, for places in it are 32 bits wide.
 const BYTES_MAX: usize = 1 << 30;
 
@@ -339,6 +341,13 @@ impl<'a> Item<'a> {
             true => Cow::Owned(raw.replace("\"\"", "\"")),
             false => Cow::Borrowed(raw),
         })
+    }
+
+    /// A text between quotes that is no longer than a name can be.
+    pub fn name(self) -> Option<Cow<'a, str>> {
+        self.raw(Kind::Text)
+            .filter(|raw| raw.len() <= NAME_BYTES_MAX)?;
+        self.text()
     }
 
     /// A value without quotes.

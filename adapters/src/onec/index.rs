@@ -36,7 +36,7 @@ impl Object {
             expected,
         };
         let (facts, root) = (kind.facts(), tree.root());
-        let name = root.path(facts.head).at(2).text();
+        let name = root.path(facts.head).at(2).name();
         let name = name
             .filter(|name| !name.is_empty())
             .ok_or_else(|| missing(facts.head, "name of an object"))?;

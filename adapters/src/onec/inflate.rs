@@ -2,9 +2,14 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// Most bytes of an inflated file.
-pub(super) const INFLATED_MAX: usize = 256 << 20;
+/// Most bytes of an inflated file. The largest that are known have some MiB; a text of this length, the places in it and
+/// the stored bytes stay below 300 MB together.
+pub(super) const INFLATED_MAX: usize = 128 << 20;
+/// What a file is inflated to before its length is known. Longer ones are measured first: a buffer that grows is copied,
+/// and what it was copied from is not given back at once.
+const UNMEASURED_MAX: usize = 1 << 20;
 const MARK: &[u8] = b"\xef\xbb\xbf";
+const DAMAGED: &str = "its compressed bytes are damaged";
 /// Output grows by so much at a time.
 const STEP: usize = 64 << 10;
 
@@ -31,16 +36,7 @@ impl Inflater {
     fn text_within(&mut self, stored: &[u8], most: usize) -> Result<String, &'static str> {
         let bytes = match stored.strip_prefix(MARK) {
             Some(plain) => plain.to_vec(),
-            None => {
-                let (bytes, ended) = self.inflate(stored, most)?;
-                if bytes.len() >= most {
-                    return Err("it is larger than 256 MiB when inflated");
-                }
-                if !ended {
-                    return Err("its compressed bytes are cut off");
-                }
-                bytes
-            }
+            None => self.whole(stored, most)?,
         };
         let mut text = String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text")?;
         if text.starts_with('\u{feff}') {
@@ -49,11 +45,49 @@ impl Inflater {
         Ok(text)
     }
 
+    fn whole(&mut self, stored: &[u8], most: usize) -> Result<Vec<u8>, &'static str> {
+        let short = most.min(UNMEASURED_MAX);
+        let guess = stored.len().saturating_mul(4).clamp(64, short);
+        let (bytes, ended) = self.inflate(stored, short, guess)?;
+        if ended {
+            return Ok(bytes);
+        }
+        drop(bytes);
+        let length = self.length(stored, most)?;
+        // one more, or the end is not seen
+        let (bytes, _) = self.inflate(stored, length + 1, length + 1)?;
+        Ok(bytes)
+    }
+
+    /// The length of a file when it is inflated.
+    fn length(&mut self, stored: &[u8], most: usize) -> Result<usize, &'static str> {
+        self.stream.reset(false);
+        let mut scratch = vec![0; STEP];
+        loop {
+            let (taken, made) = (self.stream.total_in(), self.stream.total_out());
+            let rest = usize::try_from(taken).unwrap_or(stored.len());
+            let status = self
+                .stream
+                .decompress(&stored[rest..], &mut scratch, FlushDecompress::None)
+                .map_err(|_| DAMAGED)?;
+            let length = self.stream.total_out();
+            if usize::try_from(length).is_ok_and(|length| length >= most) {
+                return Err("it is larger than 128 MiB when inflated");
+            }
+            if status == Status::StreamEnd {
+                return usize::try_from(length).map_err(|_| DAMAGED);
+            }
+            if (taken, made) == (self.stream.total_in(), length) {
+                return Err("its compressed bytes are cut off");
+            }
+        }
+    }
+
     /// The beginning of a file's text, of at most about `most` bytes, as far as the first stored bytes tell it.
     pub(super) fn beginning(&mut self, stored: &[u8], most: usize) -> String {
         let mut bytes = match stored.strip_prefix(MARK) {
             Some(plain) => plain[..plain.len().min(most)].to_vec(),
-            None => match self.inflate(stored, most) {
+            None => match self.inflate(stored, most, most.min(stored.len().saturating_mul(4))) {
                 Ok((bytes, _)) => bytes,
                 Err(_) => Vec::new(),
             },
@@ -72,10 +106,15 @@ impl Inflater {
         }
     }
 
-    /// At most about `most` bytes, and whether the stream has come to its end.
-    fn inflate(&mut self, stored: &[u8], most: usize) -> Result<(Vec<u8>, bool), &'static str> {
+    /// At most about `most` bytes, and whether the stream has come to its end. Room for `first` bytes is made at once.
+    fn inflate(
+        &mut self,
+        stored: &[u8],
+        most: usize,
+        first: usize,
+    ) -> Result<(Vec<u8>, bool), &'static str> {
         self.stream.reset(false);
-        let mut bytes = Vec::with_capacity(most.min(stored.len().saturating_mul(4)).max(64));
+        let mut bytes = Vec::with_capacity(first.max(64));
         loop {
             if bytes.len() == bytes.capacity() {
                 if bytes.len() >= most {
@@ -89,7 +128,7 @@ impl Inflater {
             let status = self
                 .stream
                 .decompress_vec(&stored[taken..], &mut bytes, FlushDecompress::None)
-                .map_err(|_| "its compressed bytes are damaged")?;
+                .map_err(|_| DAMAGED)?;
             let idle = bytes.len() == before
                 && usize::try_from(self.stream.total_in()).is_ok_and(|now| now == taken);
             match status {
@@ -151,7 +190,22 @@ mod tests {
         let error = Inflater::new()
             .text_within(&bomb, 199_999)
             .expect_err("it is too large");
-        assert!(error.contains("256 MiB"), "{error}");
+        assert!(error.contains("128 MiB"), "{error}");
+    }
+
+    #[test]
+    fn measures_what_is_long() {
+        let text = "{1,\"Имя\"}\r\n".repeat(UNMEASURED_MAX / 8);
+        let packed = deflate(text.as_bytes());
+        let mut inflater = Inflater::new();
+        let read = inflater.text(&packed).expect("the file is sound");
+        assert_eq!((read.len(), &read), (text.len(), &text));
+        assert!(read.capacity() <= text.len() + 64, "{}", read.capacity());
+        let cut = &packed[..packed.len() - 1];
+        assert_eq!(
+            inflater.text(cut).err(),
+            Some("its compressed bytes are cut off")
+        );
     }
 
     #[test]

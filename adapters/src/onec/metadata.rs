@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dajet_core::diagnostic::nearest;
 use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject, fold};
 use dajet_core::value::Entity;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
 use super::bracket::Tree;
@@ -18,7 +18,7 @@ use super::kind::{KINDS, Kind};
 use super::model::{self, Model, listed, sections};
 use super::name::{Dependent, Name, kind};
 use super::numbers::Numbers;
-use super::reading::{self, Reading};
+use super::reading::{self, Nameless, Read, Reading};
 use super::store::Store;
 use super::value;
 
@@ -26,6 +26,8 @@ use super::value;
 pub(crate) const SECTION: &str = "ТабличнаяЧасть";
 /// Rounds of reading the types that types stand for.
 const ROUNDS_MAX: usize = 8;
+/// Objects that one message names.
+const TOLD_MAX: usize = 5;
 /// Files of objects that are kept.
 const BODIES_MAX: usize = 1_000;
 /// Files of objects that are looked through together.
@@ -41,11 +43,30 @@ pub struct Metadata {
     numbers: Numbers,
     index: Index,
     bodies: FxHashMap<Uuid, Arc<Tree>>,
-    /// Files that cannot be read: each is told once.
-    unreadable: FxHashSet<Uuid>,
+    /// Files that cannot be read, and why: each is told once.
+    unreadable: FxHashMap<Uuid, String>,
+    nameless: Nameless,
     recorders: FxHashMap<Uuid, Vec<usize>>,
     recorders_known: bool,
     predefined: FxHashMap<Uuid, Arc<Vec<(String, Uuid)>>>,
+}
+
+/// Tells of objects that should have a table and have no number for it.
+fn tell_unnumbered(objects: &[Object]) {
+    let unnumbered = |object: &&Object| object.kind.has_table() && object.number.is_none();
+    let all: Vec<String> = objects
+        .iter()
+        .filter(unnumbered)
+        .map(Object::full_name)
+        .collect();
+    if !all.is_empty() {
+        let (count, first) = (all.len(), all[..all.len().min(TOLD_MAX)].join(", "));
+        tracing::warn!(
+            count,
+            first,
+            "objects of the configuration have no number in \"DBNames\": they have no table"
+        );
+    }
 }
 
 /// What a name stands for that is no table.
@@ -78,10 +99,11 @@ impl Metadata {
         let tree = reading::required(store, &file).await?;
         let configuration = Configuration::read(&tree, &file)?;
         drop(tree);
-        let mut heads = reading::heads(store, &configuration.objects).await?;
+        let (mut heads, nameless) = reading::heads(store, &configuration.objects).await?;
         for object in &mut heads {
             object.number = numbers.find(object.uuid, object.kind.facts().token);
         }
+        tell_unnumbered(&heads);
         Ok(Self {
             version,
             year_offset,
@@ -89,7 +111,8 @@ impl Metadata {
             numbers,
             index: Index::new(heads),
             bodies: FxHashMap::default(),
-            unreadable: FxHashSet::default(),
+            unreadable: FxHashMap::default(),
+            nameless,
             recorders: FxHashMap::default(),
             recorders_known: false,
             predefined: FxHashMap::default(),
@@ -212,13 +235,13 @@ impl Metadata {
         let mut missing: Vec<Uuid> = uuids
             .iter()
             .copied()
-            .filter(|uuid| !self.bodies.contains_key(uuid) && !self.unreadable.contains(uuid))
+            .filter(|uuid| !self.bodies.contains_key(uuid) && !self.unreadable.contains_key(uuid))
             .collect();
         missing.dedup();
         for (uuid, tree) in self.files(store, &missing).await? {
             match tree {
-                Some(tree) => drop(self.bodies.insert(uuid, Arc::new(tree))),
-                None => drop(self.unreadable.insert(uuid)),
+                Ok(tree) => drop(self.bodies.insert(uuid, Arc::new(tree))),
+                Err(error) => drop(self.unreadable.insert(uuid, error.to_string())),
             }
         }
         Ok(())
@@ -413,7 +436,7 @@ impl Metadata {
             // the order of the answer is that of the question
             let trees = self.files(store, &uuids).await?;
             for (place, (_, tree)) in places.iter().zip(trees) {
-                self.names_of(*place, tree.as_ref(), &mut names);
+                self.names_of(*place, tree.as_ref().ok(), &mut names);
             }
         }
         Ok(names)
@@ -445,16 +468,14 @@ impl Metadata {
         &self,
         store: &mut dyn Store,
         uuids: &[Uuid],
-    ) -> Result<Vec<(Uuid, Option<Tree>)>, MetadataError> {
+    ) -> Result<Vec<Read<Tree>>, MetadataError> {
         let read = reading::files(store, uuids, Reading::Whole).await?;
-        let read = read.into_iter().map(|(uuid, read)| match read {
-            Ok(tree) => (uuid, Some(tree)),
-            Err(error) => {
-                self.warn(uuid, &error);
-                (uuid, None)
+        for (uuid, read) in &read {
+            if let Err(error) = read {
+                self.warn(*uuid, error);
             }
-        });
-        Ok(read.collect())
+        }
+        Ok(read)
     }
 
     /// The line of a mapping file that says a value.
@@ -486,6 +507,32 @@ impl Metadata {
             types: value::hexadecimal(*uuid),
             code: object.code(),
         }))
+    }
+
+    /// Why a name is unknown though the configuration may have it, as a sentence: its object has no number, its file or
+    /// one of its kind cannot be read.
+    pub fn reason(&self, name: &str) -> Option<String> {
+        let name = Name::parse(name)?;
+        let Some(place) = self.find(&name) else {
+            let mut nameless = self.nameless.iter();
+            let (kind, error) = nameless.find(|(kind, _)| *kind == name.kind)?;
+            let kind = kind.word();
+            return Some(format!(
+                "An object of the kind \"{kind}\" is left out of 1C metadata: {error}."
+            ));
+        };
+        let object = &self.index.objects[place];
+        if let Some(error) = self.unreadable.get(&object.uuid) {
+            return Some(format!("Its 1C metadata is damaged: {error}."));
+        }
+        let is_numbered = object.number.is_some() || !object.kind.has_table();
+        (!is_numbered).then(|| {
+            format!(
+                "The configuration has it, but \"DBNames\" has no number for its uuid {}: it is not applied to the database \
+                 yet, or \"DBNames\" is damaged.",
+                object.uuid
+            )
+        })
     }
 
     /// The name that comes nearest to one that is unknown.

@@ -44,7 +44,7 @@ impl<'a> Attribute<'a> {
     }
 
     pub(super) fn name(&self) -> String {
-        let name = self.item.path(&[0, 1, 1, 1, 2]).text();
+        let name = self.item.path(&[0, 1, 1, 1, 2]).name();
         name.unwrap_or_default().into_owned()
     }
 
@@ -67,7 +67,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn name(&self) -> String {
-        self.head().at(2).text().unwrap_or_default().into_owned()
+        self.head().at(2).name().unwrap_or_default().into_owned()
     }
 
     pub(super) fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> {

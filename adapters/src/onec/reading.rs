@@ -109,11 +109,15 @@ pub(super) async fn numbers(store: &mut dyn Store) -> Result<Numbers, MetadataEr
     .await?
 }
 
+/// Objects without names: their heads cannot be read.
+pub(super) type Nameless = Vec<(Kind, MetadataError)>;
+
 /// Reads the heads of objects, in their order. Those that cannot be read are told and left out.
 pub(super) async fn heads(
     store: &mut dyn Store,
     objects: &[(Kind, Uuid)],
-) -> Result<Vec<Object>, MetadataError> {
+) -> Result<(Vec<Object>, Nameless), MetadataError> {
+    let mut nameless = Nameless::new();
     let mut heads: Vec<Option<Object>> = Vec::with_capacity(objects.len());
     for objects in objects.chunks(BEGINNINGS_AT_ONCE) {
         let first = heads.len();
@@ -130,14 +134,15 @@ pub(super) async fn heads(
                 match head {
                     Ok(head) => heads[first + place] = Some(head),
                     Err(error) => {
-                        let kind = objects[place].0.word();
-                        tracing::warn!(kind, %error, "object of 1C metadata is left out");
+                        let kind = objects[place].0;
+                        tracing::warn!(kind = kind.word(), %error, "object of 1C metadata is left out");
+                        nameless.push((kind, error));
                     }
                 }
             }
         }
     }
-    Ok(heads.into_iter().flatten().collect())
+    Ok((heads.into_iter().flatten().collect(), nameless))
 }
 
 /// The heads that the beginnings of files tell.

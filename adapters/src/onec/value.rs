@@ -34,7 +34,7 @@ pub(super) fn of_enumeration(tree: &Tree) -> Vec<(String, Uuid)> {
     collection(tree, VALUES)
         .filter_map(|item| {
             let head = item.path(&[0, 1]);
-            let name = head.at(2).text()?.into_owned();
+            let name = head.at(2).name()?.into_owned();
             Some((name, head.path(&[1, 2]).uuid()?))
         })
         .collect()
@@ -68,7 +68,7 @@ pub(super) fn of_items(tree: &Tree) -> Vec<(String, Uuid)> {
             let values = || row.items().skip(3);
             let name = values().find_map(|value| {
                 let is_text = value.at(0).text().as_deref() == Some("S");
-                value.at(1).text().filter(|_| is_text)
+                value.at(1).name().filter(|_| is_text)
             });
             let uuid = row.path(&[3, 2, 1]).uuid().filter(|uuid| !uuid.is_nil());
             if let (Some(name), Some(uuid)) = (name, uuid) {

@@ -137,12 +137,7 @@ impl Catalog {
         }
         let oids: Vec<Oid> = found.iter().filter_map(Found::oid).collect();
         let details = details(session, &oids).await?;
-        let is_mapped = found.iter().any(|found| matches!(found, Found::Mapped(..)));
-        let years = match &*infobase {
-            Some(known) => known.metadata.year_offset(),
-            None if is_mapped => infobase::years(session, &relations).await?,
-            None => 0,
-        };
+        let years = years(session, infobase.as_ref(), &relations, &found).await?;
         let mut schema = Schema::default();
         for (name, found) in names.iter().zip(found) {
             let table = match found {
@@ -160,6 +155,10 @@ impl Catalog {
                 }
                 Found::Unknown => {
                     let metadata = infobase.as_ref().map(|known| &known.metadata);
+                    let reason = metadata.and_then(|metadata| metadata.reason(name));
+                    schema
+                        .reasons
+                        .extend(reason.map(|reason| (Arc::clone(name), reason)));
                     let near = metadata.and_then(|metadata| metadata.nearest(name));
                     let near = near.filter(|near| schema::fold(near) != schema::fold(name));
                     let near = near.or_else(|| suggestion(name, &relations, mapping.as_deref()));
@@ -217,17 +216,22 @@ impl Catalog {
             return Ok(None);
         }
         self.refresh(session, infobase, relations).await?;
-        let unknown = || match self.known.lock().explained.contains(name) {
-            true => Err(being_updated(&format!(
-                "1C metadata does not know \"{name}\" any more"
-            ))),
+        let unknown = |reason: Option<String>| match self.known.lock().explained.contains(name) {
+            true => {
+                let error =
+                    being_updated(&format!("1C metadata does not know \"{name}\" any more"));
+                Err(match reason {
+                    Some(reason) => error.with_hint(reason),
+                    None => error,
+                })
+            }
             false => Ok(None),
         };
         let Some(Infobase {
             layout, metadata, ..
         }) = infobase
         else {
-            return unknown();
+            return unknown(None);
         };
         let mut store = PgStore::new(session, layout);
         let found = if let Some(derived) = metadata.table(&mut store, name).await? {
@@ -247,7 +251,7 @@ impl Catalog {
                 self.known.lock().explained.insert(Arc::clone(name));
                 Ok(Some(found))
             }
-            None => unknown(),
+            None => unknown(metadata.reason(name)),
         }
     }
 
@@ -458,6 +462,21 @@ impl Known {
 /// The configuration is being updated, or the database restored: it heals by waiting.
 fn being_updated(what: &str) -> SystemError {
     SystemError::transient(CODE, format!("{what}: is the configuration being updated"))
+}
+
+/// The years that are added to the dates of these tables.
+async fn years(
+    session: &mut Session,
+    infobase: Option<&Infobase>,
+    relations: &[Relation],
+    found: &[Found<'_>],
+) -> Result<i16, SystemError> {
+    let is_mapped = || found.iter().any(|found| matches!(found, Found::Mapped(..)));
+    match infobase {
+        Some(known) => Ok(known.metadata.year_offset()),
+        None if is_mapped() => infobase::years(session, relations).await,
+        None => Ok(0),
+    }
 }
 
 /// What a mapping file says of a name.

@@ -8,6 +8,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::dialect::quoted;
+use super::failure::CODE;
 use super::relations::{ATTEMPT, Details, Relation, details, find, get};
 use super::session::Session;
 use crate::onec::{Place, Store, StoredFile};
@@ -38,20 +39,28 @@ impl Layout {
     /// Looks for the service tables; `None` if the database is no infobase.
     ///
     /// # Errors
-    /// `Transient` if the database does not answer.
+    /// `Transient` if the database does not answer, `Misconfigured` if only one of two tables is there.
     pub(super) async fn find(
         session: &mut Session,
         relations: &[Relation],
     ) -> Result<Option<Self>, SystemError> {
-        let (Some(config), Some(params)) = (find(relations, "config"), find(relations, "params"))
-        else {
+        let (config, params) = (find(relations, "config"), find(relations, "params"));
+        let oids: Vec<_> = [config, params]
+            .into_iter()
+            .flatten()
+            .map(|found| found.oid)
+            .collect();
+        if oids.is_empty() {
             return Ok(None);
-        };
+        }
         let extensions = find(relations, "_extensionsinfo");
-        let details = details(session, &[config.oid, params.oid]).await?;
-        let (Some(config), Some(params)) = (files(config, &details), files(params, &details))
-        else {
-            return Ok(None);
+        let details = details(session, &oids).await?;
+        let files = |relation: Option<&Relation>| files(relation?, &details);
+        let (config, params) = match (files(config), files(params)) {
+            (Some(config), Some(params)) => (config, params),
+            (None, None) => return Ok(None),
+            (Some(_), None) => return Err(missing("params")),
+            (None, Some(_)) => return Err(missing("config")),
         };
         let year_offset = offset(session, find(relations, "_yearoffset")).await?;
         Ok(Some(Self {
@@ -61,6 +70,13 @@ impl Layout {
             extensions: extensions.map(table),
         }))
     }
+}
+
+/// One of the two tables of metadata is there, and this one is not.
+fn missing(table: &str) -> SystemError {
+    let message = format!("1C metadata: table \"{table}\" is missing or is no table of files");
+    SystemError::misconfigured(CODE, message)
+        .with_hint("Restore the table; names of 1C are unknown without it.")
 }
 
 fn table(relation: &Relation) -> String {

@@ -267,6 +267,7 @@ pub async fn look_up(service: &dyn Service, key: &MetadataKey) -> Result<Known, 
         let schema = service.describe(std::slice::from_ref(name)).await?;
         known.value = schema.value(name);
         known.table = schema.table(name).cloned();
+        known.reason = schema.reason(name).map(str::to_owned);
         known.suggestions = schema.suggestions;
     }
     known.object = service.metadata(key).await?;

@@ -183,6 +183,8 @@ pub struct Schema {
     pub values: Vec<(Arc<str>, Entity)>,
     /// Names of tables near to the unknown ones, for "did you mean".
     pub suggestions: Vec<Arc<str>>,
+    /// Unknown names, and why the database's metadata cannot explain them, as sentences.
+    pub reasons: Vec<(Arc<str>, String)>,
 }
 
 /// How an object of metadata is asked for.
@@ -260,6 +262,8 @@ pub struct Known {
     pub table: Option<Arc<Table>>,
     /// Names that are near to an unknown one.
     pub suggestions: Vec<Arc<str>>,
+    /// Why the database's metadata cannot explain an unknown one, as a sentence.
+    pub reason: Option<String>,
 }
 
 impl Known {
@@ -274,6 +278,12 @@ impl Schema {
     pub fn value(&self, name: &str) -> Option<Entity> {
         let named = self.values.iter().find(|(known, _)| &**known == name);
         named.map(|(_, value)| *value)
+    }
+
+    /// Returns why exactly this name is unknown, if metadata tells.
+    pub fn reason(&self, name: &str) -> Option<&str> {
+        let named = self.reasons.iter().find(|(known, _)| &**known == name);
+        named.map(|(_, reason)| reason.as_str())
     }
 
     /// True if every name that was asked for is a table or stands for a value.

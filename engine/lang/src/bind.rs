@@ -193,8 +193,9 @@ impl<'a> Binder<'a> {
         if let Some(table) = self.schema.table(&name.text) {
             return Some(Arc::clone(table));
         }
-        let near = self.schema.near(&name.text);
-        let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+        let reason = self.schema.reason(&name.text).map(str::to_owned);
+        let near = || self.schema.near(&name.text);
+        let hint = reason.or_else(|| near().map(|near| format!("Did you mean \"{near}\"?")));
         let message = format!("unknown table \"{}\"", name.text);
         let error = Diagnostic::error("E_BIND", name.span, message);
         self.errors.push(error.maybe_hint(hint));

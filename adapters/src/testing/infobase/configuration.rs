@@ -140,6 +140,11 @@ pub(super) fn params(model: &Model) -> Vec<StoredFile> {
     ]
 }
 
+/// The text of the file of numbers.
+pub(super) fn numbers(model: &Model) -> String {
+    String::from_utf8(plain(&names(model))).expect("what is written is text")
+}
+
 /// The numbers of an extension's tables and columns, which are not those of the configuration.
 pub(super) fn extension_names(model: &Model) -> StoredFile {
     let goods = model.object(Kind::Catalog, "Номенклатура").uuid;

@@ -79,6 +79,11 @@ impl Infobase {
         files
     }
 
+    /// The text of the file `DBNames` of `Params`, which may be stored as it is.
+    pub fn numbers(&self) -> String {
+        configuration::numbers(&self.model)
+    }
+
     /// The name of an object's file in `Config`: its uuid. `Справочник.Номенклатура`
     ///
     /// # Panics

@@ -10,6 +10,7 @@ use dajet_core::{DataType, ErrorClass, Record, Schema, Service, Value};
 use uuid::Uuid;
 
 use super::fixture::*;
+use crate::told::Told;
 
 async fn describe(service: &Arc<dyn Service>, names: &[&str]) -> Schema {
     let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
@@ -341,6 +342,64 @@ async fn what_is_wrong_with_metadata_is_told() {
         .expect("it is broken");
     let schema = describe(&database.service(), &[&name, "Справочник.Контрагенты"]).await;
     assert!(schema.table(&name).is_none() && schema.table("Справочник.Контрагенты").is_some());
+    let reason = schema.reason(&name).expect("the damage is told");
+    let damage = format!("cannot read file \"{file}\": its compressed bytes are");
+    assert!(reason.contains(&damage), "{reason}");
+    assert_eq!(schema.reason("Справочник.Контрагенты"), None);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_table_of_metadata_that_is_gone_is_named() {
+    let infobase = Infobase::new(24);
+    for (gone, stays) in [("params", "config"), ("config", "params")] {
+        let database = Database::with(&infobase.sql()).await;
+        let sql = format!("DROP TABLE {gone}");
+        database.client.batch_execute(&sql).await.expect("it goes");
+        let service = database.service();
+        let name: Arc<str> = "Справочник.Номенклатура".into();
+        let error = service.describe(std::slice::from_ref(&name)).await;
+        let error = error.expect_err("nothing can be known");
+        assert_eq!(error.class, ErrorClass::Misconfigured);
+        let told = format!("table \"{gone}\" is missing");
+        assert!(error.message.contains(&told), "{error}");
+        let error = service.names().await.expect_err("nothing can be known");
+        assert!(error.message.contains(&told), "{error}");
+        assert!(describe(&service, &[stays]).await.is_complete());
+        let sql = format!("DROP TABLE {stays}");
+        database.client.batch_execute(&sql).await.expect("it goes");
+        let schema = describe(&service, &[&name]).await;
+        assert!(!schema.is_complete(), "a plain database");
+        database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_object_without_a_number_is_told() {
+    let infobase = Infobase::new(25);
+    let database = Database::with(&infobase.sql()).await;
+    // in DBNames another uuid stands where the object's was
+    let file = infobase.file_of("Справочник.Контрагенты");
+    let strange = "11111111-2222-3333-4444-555555555555";
+    let numbers = infobase.numbers().replace(&file, strange);
+    let sql = "UPDATE params SET binarydata = $1 WHERE filename = 'DBNames'";
+    let changed = database.client.execute(sql, &[&numbers.as_bytes()]).await;
+    assert_eq!(changed.expect("it is changed"), 1);
+    let (told, service) = (Told::begin(), database.service());
+    let name = "Справочник.Контрагенты";
+    let schema = describe(&service, &[name, "Справочник.Номенклатура"]).await;
+    assert!(schema.table(name).is_none() && schema.table("Справочник.Номенклатура").is_some());
+    let reason = schema.reason(name).expect("the reason is told");
+    assert!(
+        reason.contains(&format!("no number for its uuid {file}")),
+        "{reason}"
+    );
+    let lines = told.of("no number in");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains(name) && lines[0].contains("count=1"),
+        "{lines:?}"
+    );
     database.close().await;
 }
 

@@ -69,6 +69,7 @@ impl Service for Database {
             Ok(Schema {
                 tables: tables.iter().map(find).collect(),
                 suggestions: Vec::new(),
+                reasons: Vec::new(),
                 values: Vec::new(),
             })
         })

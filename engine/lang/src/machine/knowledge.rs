@@ -220,9 +220,10 @@ impl Memory {
 /// Why a name means nothing.
 pub(crate) fn unknown(name: &str, known: &Known) -> Failure {
     let failure = Failure::new("E_BIND", format!("unknown name \"{name}\""));
-    match near(name, known) {
-        Some(near) => failure.hint(format!("Did you mean \"{near}\"?")),
-        None => failure,
+    match (&known.reason, near(name, known)) {
+        (Some(reason), _) => failure.hint(reason.clone()),
+        (None, Some(near)) => failure.hint(format!("Did you mean \"{near}\"?")),
+        (None, None) => failure,
     }
 }
 

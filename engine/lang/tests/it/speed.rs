@@ -55,6 +55,7 @@ fn schema() -> Schema {
     Schema {
         tables: vec![("Входящие".into(), Some(table))],
         suggestions: Vec::new(),
+        reasons: Vec::new(),
         values: Vec::new(),
     }
 }

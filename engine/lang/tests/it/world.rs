@@ -84,6 +84,7 @@ impl World {
         Schema {
             tables: names.iter().map(find).collect(),
             suggestions: tables.chain(values).collect(),
+            reasons: Vec::new(),
             values: names.iter().filter_map(value).collect(),
         }
     }

@@ -309,3 +309,32 @@ fn names_of_a_mapping_file_stand_in_expressions() {
         ],
     );
 }
+
+#[test]
+fn a_script_tells_which_file_of_the_metadata_is_damaged() {
+    let (infobase, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @o object
+         USE '{}'
+           SELECT Код INTO @o FROM Справочник.Номенклатура
+           PRINT ENTITY('Справочник.Номенклатура')
+         END",
+        database.address()
+    );
+    // the head is sound, what follows it is not
+    let file = infobase.file_of("Справочник.Номенклатура");
+    database.execute(&format!(
+        "UPDATE config SET binarydata = substr(binarydata, 1, length(binarydata) - 40) WHERE filename = '{file}'"
+    ));
+    let told = format!("cannot read file \"{file}\": its compressed bytes are cut off");
+    run_script(folder.path(), &script, &[])
+        .expect(3, &["unknown table \"Справочник.Номенклатура\"", &told]);
+    // nothing of it is sound: whatever is unknown of its kind may be this
+    database.execute(&format!(
+        "UPDATE config SET binarydata = '\\xff' WHERE filename = '{file}'"
+    ));
+    let told = format!("cannot read file \"{file}\": its compressed bytes are damaged");
+    run_script(folder.path(), &script, &[])
+        .expect(3, &["unknown table \"Справочник.Номенклатура\"", &told]);
+}
