@@ -3,15 +3,16 @@
 mod columns;
 mod compare;
 mod insert;
-mod parts;
+pub(crate) mod parts;
 mod select;
 mod sequence;
 mod typing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dajet_core::query::{self, Body, Part};
-use dajet_core::{DataType, Diagnostic, Record, Schema, Span, Table, Value};
+use dajet_core::{DataType, Diagnostic, Entity, Record, Schema, Span, Table, Value};
 use jiff::civil::DateTime;
 
 use crate::ast::Name;
@@ -31,6 +32,8 @@ pub struct Bound {
     pub(crate) adaptations: Vec<Adaptation>,
     /// Values of the parameters behind those of the script: empty values of columns that it does not name.
     pub(crate) constants: Vec<Value>,
+    /// The author has been told of a reference of a foreign kind.
+    told: AtomicBool,
 }
 
 /// What becomes of a parameter before it is sent.
@@ -44,6 +47,8 @@ pub(crate) struct Adaptation {
     pub coded: bool,
     /// True if its place keeps no fractions of a second.
     pub whole_seconds: bool,
+    /// The type code of the only kind of references that its column keeps, and the name of the column.
+    pub kind: Option<(i32, Arc<str>)>,
 }
 
 impl Bound {
@@ -58,6 +63,17 @@ impl Bound {
     pub(crate) fn lacks_code(&self, index: usize, value: &Value) -> bool {
         let coded = self.adaptations.get(index).is_some_and(|a| a.coded);
         coded && matches!(value, Value::Uuid(_))
+    }
+
+    /// The column that keeps references of another kind than this one, told once.
+    #[inline]
+    pub(crate) fn loses_kind(&self, index: usize, value: &Value) -> Option<&str> {
+        let Value::Entity(Entity { code, .. }) = value else {
+            return None;
+        };
+        let (kept, column) = self.adaptations.get(index)?.kind.as_ref()?;
+        let foreign = *code != 0 && code != kept;
+        (foreign && !self.told.swap(true, Ordering::Relaxed)).then_some(column)
     }
 
     #[inline]
@@ -114,6 +130,7 @@ pub fn bind(
                 warnings: binder.warnings,
                 adaptations: binder.adaptations,
                 constants: binder.constants,
+                told: AtomicBool::new(false),
             })
         }
         _ => Err(binder.mistakes()),

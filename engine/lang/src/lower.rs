@@ -147,6 +147,7 @@ impl Lowering {
         if purpose == Purpose::Body {
             program.joining = self.joining(&program, &places);
         }
+        program.repeats = self.repeats(&program);
         self.programs[id.0 as usize] = Some(program);
     }
 

@@ -100,6 +100,8 @@ pub(crate) struct Program {
     pub record: Option<Slot>,
     /// How the look-ups of a batch are joined, if they are.
     pub joining: Option<Joining>,
+    /// For each operation: true if it changes objects or arrays and may have to be begun again, when the metadata has been asked.
+    pub repeats: Vec<bool>,
 }
 
 impl Program {

@@ -252,6 +252,9 @@ impl Binder<'_> {
                 other => result_type(other),
             },
             ExprKind::TypeOf(_) => Some(DataType::Integer),
+            ExprKind::Cast(_, DataType::Entity(_)) => {
+                self.reference(expr).map(|(_, column)| column.data_type)
+            }
             ExprKind::Cast(_, data_type) => Some(*data_type),
         }
     }

@@ -8,6 +8,7 @@ use dajet_core::{Column, DataType, Diagnostic, Value};
 
 use super::Binder;
 use super::columns::{FoundColumn, part_of, with_role};
+use super::parts::references;
 use crate::names::{self, Expr, ExprKind};
 
 impl Binder<'_> {
@@ -63,7 +64,8 @@ impl Binder<'_> {
         let Some(query) = self.single(query) else {
             return query::Expr::Literal(Value::Null);
         };
-        if let Some((_, column)) = self.reference(operand)
+        let several = self.reference(operand).or_else(|| self.union(operand));
+        if let Some((_, column)) = several
             && column.parts.len() > 1
         {
             let message = format!(
@@ -73,6 +75,7 @@ impl Binder<'_> {
             let hint = "Compare it within the query, by EXISTS.";
             let error = Diagnostic::error("E_UNSUPPORTED", operand.span, message).hint(hint);
             self.errors.push(error);
+            return query::Expr::Literal(Value::Null);
         }
         let wanted = query.columns.first().and_then(|column| column.data_type);
         query::Expr::InQuery {
@@ -83,12 +86,20 @@ impl Binder<'_> {
     }
 
     /// The column, if the expression is one that holds a reference.
-    fn reference(&self, expr: &Expr) -> Option<FoundColumn> {
-        let ExprKind::Column(name) = &expr.kind else {
-            return None;
-        };
-        self.quietly(name)
-            .filter(|(_, column)| matches!(column.data_type, DataType::Entity(_)))
+    pub(super) fn reference(&self, expr: &Expr) -> Option<FoundColumn> {
+        match &expr.kind {
+            ExprKind::Column(name) => self
+                .quietly(name)
+                .filter(|(_, column)| matches!(column.data_type, DataType::Entity(_))),
+            ExprKind::Cast(operand, DataType::Entity(_)) => match &operand.kind {
+                ExprKind::Column(name) => {
+                    let (alias, column) = self.quietly(name)?;
+                    Some((alias, references(&column)?))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn equal_reference(&mut self, (alias, column): &FoundColumn, other: &Expr) -> query::Expr {
@@ -138,33 +149,44 @@ impl Binder<'_> {
                 if let Some(value) = self.value(name) {
                     return Some(self.value_part(value, part));
                 }
-                let (alias, found) = self.column(name)?;
-                let role = if part == Part::TypeCode {
-                    ColumnRole::TypeCode
-                } else {
-                    ColumnRole::Reference
+                let found = self.column(name)?;
+                self.part_of_found(found, part)
+            }
+            ExprKind::Cast(_, DataType::Entity(_)) => {
+                let Some(found) = self.reference(other) else {
+                    return Some(self.expr(other, None));
                 };
-                match (with_role(&found, role), found.data_type) {
-                    (Some(physical), _) => Some(query::Expr::Column {
-                        alias,
-                        column: part_of(&found, physical),
-                    }),
-                    (None, DataType::Entity(code)) if part == Part::TypeCode => {
-                        let entity = dajet_core::Entity {
-                            code,
-                            ..dajet_core::Entity::default()
-                        };
-                        Some(self.constant(Value::Entity(entity), found.data_type, part))
-                    }
-                    (None, _) if part == Part::Reference => Some(query::Expr::Column {
-                        alias,
-                        column: found,
-                    }),
-                    (None, _) => None,
-                }
+                self.part_of_found(found, part)
             }
             _ if part == Part::Reference => Some(self.expr(other, Some(column.data_type))),
             _ => None,
+        }
+    }
+
+    /// The part of a reference in a column; `None` if it has none.
+    fn part_of_found(&mut self, (alias, found): FoundColumn, part: Part) -> Option<query::Expr> {
+        let role = if part == Part::TypeCode {
+            ColumnRole::TypeCode
+        } else {
+            ColumnRole::Reference
+        };
+        match (with_role(&found, role), found.data_type) {
+            (Some(physical), _) => Some(query::Expr::Column {
+                alias,
+                column: part_of(&found, physical),
+            }),
+            (None, DataType::Entity(code)) if part == Part::TypeCode => {
+                let entity = dajet_core::Entity {
+                    code,
+                    ..dajet_core::Entity::default()
+                };
+                Some(self.constant(Value::Entity(entity), found.data_type, part))
+            }
+            (None, _) if part == Part::Reference => Some(query::Expr::Column {
+                alias,
+                column: found,
+            }),
+            (None, _) => None,
         }
     }
 
@@ -202,18 +224,17 @@ impl Binder<'_> {
 
     /// The physical columns behind an expression: several for a reference of many types, else the expression itself.
     pub(super) fn physical(&mut self, expr: &Expr) -> Vec<query::Expr> {
-        if let ExprKind::Column(name) = &expr.kind
-            && let Some((alias, column)) = self.quietly(name)
+        let bound = self.expr(expr, None);
+        if let query::Expr::Column { alias, column } = &bound
             && column.parts.len() > 1
         {
-            let parts = column.parts.iter();
             let one = |part| query::Expr::Column {
-                alias: Arc::clone(&alias),
-                column: part_of(&column, part),
+                alias: Arc::clone(alias),
+                column: part_of(column, part),
             };
-            return parts.map(one).collect();
+            return column.parts.iter().map(one).collect();
         }
-        vec![self.expr(expr, None)]
+        vec![bound]
     }
 }
 

@@ -174,6 +174,7 @@ impl Binder<'_> {
             }),
             false => Arc::clone(column),
         };
+        self.keep_kind(column, expr);
         let is_reference = matches!(column.data_type, DataType::Entity(_));
         if column.data_type == DataType::Union {
             self.store_union(making, column, expr);

@@ -1,5 +1,7 @@
 //! Columns that stand in several columns of the table: where they may stand as a whole, and what is taken of them.
 
+use std::sync::Arc;
+
 use dajet_core::query::{self, Part};
 use dajet_core::schema::ColumnRole;
 use dajet_core::{Column, DataType, Diagnostic, Span, Value};
@@ -7,7 +9,7 @@ use dajet_core::{Column, DataType, Diagnostic, Span, Value};
 use super::Binder;
 use super::columns::{part_of, with_role};
 use super::typing::share;
-use crate::names::Expr;
+use crate::names::{Expr, ExprKind};
 
 const WHOLE: &str = "Compare it with a variable, or take a part of it with UUIDOF or CAST.";
 
@@ -83,6 +85,9 @@ impl Binder<'_> {
     /// `CAST`: of a column of several types the part that holds this one, as it is stored.
     pub(super) fn cast(&mut self, operand: &Expr, to: DataType) -> query::Expr {
         let bound = self.expr(operand, None);
+        if matches!(to, DataType::Entity(_)) {
+            return self.cast_to_reference(operand, bound);
+        }
         if let query::Expr::Column { alias, column } = &bound
             && let Some(column) = several(&bound).map(|_| column)
         {
@@ -108,6 +113,72 @@ impl Binder<'_> {
         }
         query::Expr::Cast(Box::new(bound), to)
     }
+}
+
+impl Binder<'_> {
+    /// `CAST(column AS entity)`: what the column holds of a reference.
+    fn cast_to_reference(&mut self, operand: &Expr, bound: query::Expr) -> query::Expr {
+        let query::Expr::Column { alias, column } = &bound else {
+            if !matches!(bound, query::Expr::Literal(Value::Null)) {
+                let message = "only a column is cast to entity by a database".into();
+                let hint = "ENTITY('Справочник.Имя', uuid) makes a reference of an identity.";
+                self.refuse(operand.span, message, hint);
+            }
+            return bound;
+        };
+        match references(column) {
+            Some(column) => query::Expr::Column {
+                alias: alias.clone(),
+                column,
+            },
+            None => {
+                let message = format!("CAST: column \"{}\" never holds this type", column.name);
+                self.error("E_TYPE", operand.span, message);
+                bound
+            }
+        }
+    }
+
+    /// Warns of a reference that is stored where references of another kind are kept: its kind is lost.
+    pub(super) fn keep_kind(&mut self, column: &Column, expr: &Expr) {
+        let kept = match column.data_type {
+            DataType::Entity(code) if column.parts.len() == 1 => code,
+            DataType::Union => column.reference_code,
+            _ => 0,
+        };
+        if kept == 0 {
+            return;
+        }
+        if let ExprKind::Parameter(index) = expr.kind {
+            self.adaptations[index].kind = Some((kept, column.name.clone()));
+        } else if let Some(DataType::Entity(code)) = self.type_of(expr)
+            && code != 0
+            && code != kept
+        {
+            self.warnings.push(lost_kind(&column.name, expr.span));
+        }
+    }
+}
+
+/// A reference of a foreign kind goes into the column.
+pub(crate) fn lost_kind(column: &str, span: Span) -> Diagnostic {
+    let message =
+        format!("column \"{column}\" keeps references of one kind, and this one is of another");
+    let hint = "It is read back as a reference of the column's kind.";
+    Diagnostic::warning("W016", span, message).hint(hint)
+}
+
+/// What a column holds of references, as a column of its own.
+pub(super) fn references(column: &Arc<Column>) -> Option<Arc<Column>> {
+    if matches!(column.data_type, DataType::Entity(_)) {
+        return Some(Arc::clone(column));
+    }
+    with_role(column, ColumnRole::Reference)?;
+    let of_reference = |role| matches!(role, ColumnRole::TypeCode | ColumnRole::Reference);
+    let parts = column.parts.iter().filter(|part| of_reference(part.role));
+    let data_type = DataType::Entity(column.reference_code);
+    let parts = parts.cloned().collect();
+    Some(Arc::new(Column::new(column.name.clone(), data_type, parts)))
 }
 
 /// The column, if it is one of several parts.

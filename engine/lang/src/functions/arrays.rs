@@ -139,6 +139,7 @@ fn needed(datum: &Datum) -> Result<Handle, Failure> {
 }
 
 fn items(memory: &mut Memory, array: Handle) -> &mut Vec<Datum> {
+    memory.note_change(array);
     match memory.heap.node_mut(array) {
         Node::Array(items) => items,
         Node::Row(..) | Node::Object(_) => unreachable!("a handle of an array leads to an array"),

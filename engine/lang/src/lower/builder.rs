@@ -146,6 +146,7 @@ impl Builder {
             locals: self.locals,
             record: self.record,
             joining: None,
+            repeats: Vec::new(),
         }
     }
 }

@@ -198,7 +198,8 @@ impl Lowering {
             Type::String => DataType::Text,
             Type::Binary => DataType::Binary,
             Type::Uuid => DataType::Uuid,
-            Type::Entity | Type::Union | Type::Object | Type::Array => {
+            Type::Entity => DataType::Entity(0),
+            Type::Union | Type::Object | Type::Array => {
                 let message = format!("a column cannot be cast to {}", to.word());
                 self.error("E_UNSUPPORTED", span, message);
                 DataType::Text

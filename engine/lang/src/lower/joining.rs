@@ -29,6 +29,27 @@ impl Lowering {
         let varying = |place: &&Place| !self.uses[**place].invariant;
         body.joining(places.iter().filter(varying).copied().collect())
     }
+
+    /// Which operations of a finished program ask the metadata and change objects or arrays.
+    pub(super) fn repeats(&self, program: &Program) -> Vec<bool> {
+        let (statements, uses) = (&self.statements, &self.uses);
+        let all = Analysis {
+            program,
+            statements,
+            uses,
+        };
+        let repeats = |op| {
+            let (mut asks, mut changes) = (false, false);
+            all.expressions(op, &mut |expr| match &expr.kind {
+                ExprKind::Ask { .. } => asks = true,
+                ExprKind::Call(function, _) => changes |= function.mutates(),
+                ExprKind::Modify { .. } => changes = true,
+                _ => {}
+            });
+            asks && changes
+        };
+        program.ops.iter().map(repeats).collect()
+    }
 }
 
 impl Analysis<'_> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dajet_core::{Address, Shape, Value};
+use dajet_core::{Address, Diagnostic, Shape, Value};
 
 use super::Clock;
 use super::convert;
@@ -35,6 +35,10 @@ pub(crate) struct Memory {
     pub addresses: Vec<Option<Address>>,
     /// What databases have told of names.
     pub knowledge: Knowledge,
+    /// While an operation may have to be begun again: the arrays that it has changed, as they were, in the order of the changes.
+    pub replaced: Option<Vec<(Handle, Node)>>,
+    /// What the author is told before the next operation.
+    pub warning: Option<Box<Diagnostic>>,
 }
 
 impl Memory {
@@ -496,6 +500,20 @@ impl Memory {
                 owner.type_name()
             ))),
         })
+    }
+
+    /// An array is about to change.
+    pub(crate) fn note_change(&mut self, array: Handle) {
+        if let Some(replaced) = &mut self.replaced {
+            replaced.push((array, self.heap.node(array).clone()));
+        }
+    }
+
+    /// Undoes the changes of the operation.
+    pub(crate) fn put_back(&mut self) {
+        for (array, node) in self.replaced.take().into_iter().flatten().rev() {
+            *self.heap.node_mut(array) = node;
+        }
     }
 
     /// Something is put into the object or array `owner`: if that is older than the record, it keeps what the record made.

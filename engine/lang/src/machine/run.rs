@@ -114,6 +114,8 @@ impl State {
                 patterns: Patterns::default(),
                 addresses,
                 knowledge: Knowledge::default(),
+                replaced: None,
+                warning: None,
             },
             iterators: (0..plan.iterators).map(|_| (Vec::new(), 0)).collect(),
             counter: 0,
@@ -274,19 +276,35 @@ impl State {
 
     fn run(&mut self, plan: &Plan, program: &Program) -> Outcome<Step> {
         for _ in 0..BUDGET {
+            if let Some(warning) = self.memory.warning.take() {
+                return Ok(self.stop(Step::Warn(warning)));
+            }
             if self.ahead && program.waits_at(self.counter) {
                 return Ok(self.stop(Step::Hold));
             }
             if self.memory.heap.len() >= self.collect_at {
                 self.collect();
             }
+            let repeats = program.repeats[self.counter];
+            if repeats {
+                self.memory.replaced = Some(Vec::new());
+            }
             let next = match self.operation(plan, program, &program.ops[self.counter]) {
                 Ok(next) => next,
                 Err(error) => match self.memory.knowledge.lacking() {
-                    Some(question) => Next::Stay(self.ask(question)),
-                    None => return Err(error),
+                    Some(question) => {
+                        self.memory.put_back();
+                        Next::Stay(self.ask(question))
+                    }
+                    None => {
+                        self.memory.replaced = None;
+                        return Err(error);
+                    }
                 },
             };
+            if repeats {
+                self.memory.replaced = None;
+            }
             match next {
                 Next::Advance => self.counter += 1,
                 Next::Jump(target) => self.counter = target,

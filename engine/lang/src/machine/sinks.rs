@@ -9,6 +9,7 @@ use super::failure::{Failure, Outcome};
 use super::memory::Memory;
 use super::{SinkId, SinkSpec};
 use crate::bind::Bound;
+use crate::bind::parts::lost_kind;
 use crate::plan::{StatementId, StatementPlan};
 use crate::program::{Template, TemplatePart};
 
@@ -164,6 +165,9 @@ pub(super) fn parameters(
             );
             let hint = "Make a reference of it: ENTITY('Справочник.Имя', uuid).";
             return Err(failure.hint(hint).at(expr.span));
+        }
+        if let Some(column) = bound.loses_kind(index, &value) {
+            memory.warning = Some(Box::new(lost_kind(column, expr.span)));
         }
         record.push(value);
     }

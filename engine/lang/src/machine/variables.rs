@@ -75,6 +75,8 @@ impl Variables {
             patterns: Patterns::default(),
             addresses: self.addresses.clone(),
             knowledge: Knowledge::default(),
+            replaced: None,
+            warning: None,
         }
     }
 }

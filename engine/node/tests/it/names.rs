@@ -338,3 +338,80 @@ fn a_script_tells_which_file_of_the_metadata_is_damaged() {
     run_script(folder.path(), &script, &[])
         .expect(3, &["unknown table \"Справочник.Номенклатура\"", &told]);
 }
+
+#[test]
+fn a_column_of_several_types_is_cast_to_the_reference_that_it_holds() {
+    let (infobase, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @t array
+         USE '{}'
+           DECLARE @кто entity = ENTITY('Справочник.Контрагенты', '643c479d-cacf-4048-11f0-2426af738206')
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'К-1', Источник = @кто
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'К-2', Источник = 7
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'К-3', Поставщик = CAST(n.Источник AS entity)
+             FROM Справочник.Номенклатура AS n WHERE CAST(n.Источник AS entity) = @кто AND n.Код LIKE 'К-%'
+           SELECT Код, o = CAST(Источник AS entity), p = Поставщик INTO @t FROM Справочник.Номенклатура
+           WHERE Код LIKE 'К-%' ORDER BY CAST(Источник AS entity) DESC, Код
+           PRINT JSON(@t)
+         END",
+        database.address()
+    );
+    let run = run_script(folder.path(), &script, &[]);
+    run.expect(0, &[]);
+    let partners = infobase.code("Справочник.Контрагенты");
+    let who = format!("{{{partners}:643c479d-cacf-4048-11f0-2426af738206}}");
+    let nobody = |code| format!("{{{code}:00000000-0000-0000-0000-000000000000}}");
+    let row = |name: &str, o: &str, p: &str| format!(r#"{{"Код":"{name}","o":"{o}","p":"{p}"}}"#);
+    let expected = [
+        row("К-1", &who, &nobody(partners)),
+        row("К-2", &nobody(0), &nobody(partners)),
+        row("К-3", &nobody(0), &who),
+    ];
+    assert_eq!(run.out.trim(), format!("[{}]", expected.join(",")), "{run}");
+}
+
+#[test]
+fn a_reference_of_a_foreign_kind_is_stored_with_a_warning() {
+    let (_, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "USE '{}'
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ч-1', СтавкаНДС = n.Поставщик
+             FROM Справочник.Номенклатура AS n WHERE n.Код = 'нет'
+           INSERT Справочник.Номенклатура SELECT Ссылка = NEWUUID(), Код = 'Ч-2', Поставщик = Перечисление.СтавкиНДС.НДС10, СтавкаНДС = Перечисление.СтавкиНДС.НДС10
+           DECLARE @товар entity = ENTITY('Справочник.Номенклатура', NEWUUID())
+           INSERT Справочник.Номенклатура SELECT Ссылка = @товар, Код = 'Ч-3', Поставщик = @товар
+         END",
+        database.address()
+    );
+    let warning = "keeps references of one kind";
+    let run = run_script(folder.path(), &script, &[]);
+    run.expect(0, &["column \"СтавкаНДС\" keeps", "W016"]);
+    assert_eq!(run.err.matches(warning).count(), 3, "{run}");
+    let check = dajet(folder.path(), &["check", "--connect", "script.djs"]);
+    check.expect(0, &["script.djs:2:", "script.djs:4:", "warning[W016]"]);
+    assert_eq!(check.err.matches(warning).count(), 2, "{check}");
+}
+
+#[test]
+fn what_an_expression_changes_is_changed_once_though_it_asks_the_metadata() {
+    let (infobase, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @a array = ARRAY_CREATE()
+         DECLARE @n integer
+         DECLARE @имя string = 'Справочник.Номенклатура'
+         USE '{}'
+           SET @n = ARRAY_APPEND(@a, 'x') + TYPEOF(@имя)
+           PRINT @n
+           PRINT ARRAY_COUNT(@a)
+           IF ARRAY_INSERT(@a, 0, 'y') + TYPEOF('Справочник.Контрагенты') > 0 THEN PRINT JSON(@a) END
+         END",
+        database.address()
+    );
+    let run = run_script(folder.path(), &script, &[]);
+    run.expect(0, &[]);
+    let code = infobase.code("Справочник.Номенклатура");
+    assert_eq!(run.out, format!("{code}\n1\n[\"y\",\"x\"]\n"), "{run}");
+}
