@@ -206,7 +206,10 @@ impl Tree {
 }
 
 fn entries(text: &str) -> (Vec<Entry>, Option<Broken>) {
-    let mut entries: Vec<Entry> = Vec::with_capacity(text.len().min(1 << 20) / 16);
+    // every value stands behind one of these: room that grows would be copied
+    let begins = |byte: &u8| matches!(byte, b'{' | b',');
+    let room = text.as_bytes().iter().filter(|byte| begins(byte)).count() + 1;
+    let mut entries: Vec<Entry> = Vec::with_capacity(room.min(ITEMS_MAX));
     let mut open: Vec<usize> = Vec::new();
     let mut tokens = Tokens::new(text);
     let mut broken = None;

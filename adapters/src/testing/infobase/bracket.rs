@@ -128,6 +128,21 @@ pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
         .expect("memory takes what is written")
 }
 
+/// A small file, as it is stored, that inflates to so many MiB of a byte behind the beginning of a list. A block that refers
+/// to nothing before it may stand any number of times.
+pub fn bomb(byte: u8, mebibytes: usize) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    let mut written = |bytes: &[u8]| {
+        let done = encoder.write_all(bytes).and_then(|()| encoder.flush());
+        done.expect("memory takes what is written");
+        encoder.get_ref().clone()
+    };
+    let head = written("\u{feff}{1,".as_bytes()).len();
+    let bytes = written(&vec![byte; 1 << 20]);
+    let (head, block) = bytes.split_at(head);
+    [head, &block.repeat(mebibytes), &[3, 0]].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ mod shop;
 mod sql;
 mod tables;
 
+pub use bracket::bomb;
 pub use configuration::StoredFile;
 pub use sql::Columns;
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use dajet_adapters::onec::Metadata;
-use dajet_adapters::testing::infobase::Infobase;
+use dajet_adapters::testing::infobase::{Infobase, bomb};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
@@ -24,24 +24,6 @@ fn unpacked(bytes: &[u8]) -> Vec<u8> {
         None => drop(DeflateDecoder::new(bytes).read_to_end(&mut text)),
     }
     text
-}
-
-/// A raw DEFLATE stream of a gibibyte of opening brackets' neighbours: blanks. A block that refers to nothing before it may
-/// stand any number of times.
-fn bomb() -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder
-        .write_all(b"\xef\xbb\xbf{1,")
-        .expect("memory takes it");
-    encoder.flush().expect("memory takes it");
-    let head = encoder.get_ref().len();
-    encoder
-        .write_all(&vec![b' '; 1 << 20])
-        .expect("memory takes it");
-    encoder.flush().expect("memory takes it");
-    let bytes = encoder.get_ref();
-    let (head, block) = bytes.split_at(head);
-    [head, &block.repeat(1024), &[3, 0]].concat()
 }
 
 /// The ways to break any file.
@@ -133,7 +115,7 @@ async fn a_broken_object_is_absent_and_the_others_are_there() {
 async fn a_bomb_does_not_go_off() {
     let infobase = Infobase::new(1);
     let mut store = Memory::of(&infobase);
-    let bomb = bomb();
+    let bomb = bomb(b' ', 1024);
     assert!(bomb.len() < 2 << 20, "a small file");
     *store.file(&infobase.file_of("Справочник.Контрагенты")) = bomb.clone();
     let mut metadata = Metadata::open(&mut store)

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use dajet_adapters::testing::infobase::Infobase;
+use dajet_adapters::testing::infobase::{Infobase, bomb};
 
 use super::example_scripts::{numbers, run};
 use super::node::Node;
@@ -242,4 +242,46 @@ fn wait_for(target: &Database, infobase: &Infobase, wanted: usize) {
         );
         target.execute("SELECT pg_sleep(0.02)");
     }
+}
+
+/// The most memory that a process has had, in kB.
+fn peak(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.expect("the kernel tells it")
+}
+
+#[test]
+fn bombs_among_the_metadata_take_little_memory() {
+    let infobase = Infobase::new(61);
+    let database = create("bombs", &infobase);
+    // a gibibyte of nothing, and as many empty values as a file of the longest length has room for
+    let bombs = [
+        ("Справочник.Контрагенты", bomb(b' ', 1024)),
+        ("Справочник.Договоры", bomb(b',', 127)),
+    ];
+    for (name, bomb) in bombs {
+        let hexadecimal: String = bomb.iter().map(|byte| format!("{byte:02x}")).collect();
+        let file = infobase.file_of(name);
+        database.execute(&format!(
+            "UPDATE config SET binarydata = '\\x{hexadecimal}' WHERE filename = '{file}'"
+        ));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "DECLARE @o object
+         USE '{}'
+           SELECT n = COUNT(*) INTO @o FROM РегистрСведений.ЗначенияСвойств
+           PRINT 'готово'
+           SLEEP 600
+         END",
+        database.address()
+    );
+    std::fs::write(folder.path().join("s.djs"), script).expect("a file");
+    let mut node = Node::start(folder.path(), &["run", "s.djs"], &[]);
+    node.wait_for_line("готово");
+    let peak = peak(node.id());
+    node.signal("KILL");
+    assert!(peak < 300_000, "{peak} kB");
 }
