@@ -122,10 +122,7 @@ impl<'a> Making<'a> {
 
     pub(super) fn attribute(&mut self, attribute: &Attribute<'_>) {
         let name = attribute.name();
-        // no number: not applied to the database yet
-        let Some(number) = self.model.numbers.find(attribute.uuid, "Fld") else {
-            let table = &self.derived.name;
-            tracing::debug!(table, name, "property without a column");
+        let Some(number) = self.number(attribute) else {
             return;
         };
         let resolved = resolve(attribute.pattern, self.model);
@@ -133,6 +130,21 @@ impl<'a> Making<'a> {
         if !is_empty {
             self.value(&name, &[], &format!("_Fld{number}"), &resolved);
         }
+    }
+
+    /// The number of an attribute's columns. Without one it is not applied to the database yet, or its entry is damaged.
+    pub(super) fn number(&self, attribute: &Attribute<'_>) -> Option<u32> {
+        let number = self.model.numbers.find(attribute.uuid, "Fld");
+        if number.is_none() {
+            let table = &self.derived.name;
+            let name = attribute.name();
+            tracing::warn!(
+                table,
+                name,
+                "property is left out: \"DBNames\" has no number for it"
+            );
+        }
+        number
     }
 
     /// All common attributes: a real column with its number is the column of it, whatever the lists of use say.

@@ -69,6 +69,14 @@ fn tell_unnumbered(objects: &[Object]) {
     }
 }
 
+/// Why something with this uuid has no table.
+fn unnumbered(uuid: Uuid) -> String {
+    format!(
+        "The configuration has it, but \"DBNames\" has no number for its uuid {uuid}: it is not applied to the database yet, \
+         or \"DBNames\" is damaged."
+    )
+}
+
 /// What a name stands for that is no table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamedValue {
@@ -525,14 +533,14 @@ impl Metadata {
         if let Some(error) = self.unreadable.get(&object.uuid) {
             return Some(format!("Its 1C metadata is damaged: {error}."));
         }
-        let is_numbered = object.number.is_some() || !object.kind.has_table();
-        (!is_numbered).then(|| {
-            format!(
-                "The configuration has it, but \"DBNames\" has no number for its uuid {}: it is not applied to the database \
-                 yet, or \"DBNames\" is damaged.",
-                object.uuid
-            )
-        })
+        if object.kind.has_table() && object.number.is_none() {
+            return Some(unnumbered(object.uuid));
+        }
+        let (word, tree) = (name.part?, self.bodies.get(&object.uuid)?);
+        let mut sections = sections(tree, object.kind);
+        let section = sections.find(|section| fold(&section.name()) == word)?;
+        let number = self.numbers.find(section.uuid, "VT");
+        number.is_none().then(|| unnumbered(section.uuid))
     }
 
     /// The name that comes nearest to one that is unknown.

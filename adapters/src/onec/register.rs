@@ -204,7 +204,7 @@ impl<'a> Making<'a> {
                 continue;
             }
             let (name, resolved) = (attribute.name(), resolve(attribute.pattern, self.model));
-            let Some(number) = self.model.numbers.find(attribute.uuid, "Fld") else {
+            let Some(number) = self.number(&attribute) else {
                 continue;
             };
             for side in SIDES {

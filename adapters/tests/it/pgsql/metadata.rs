@@ -404,6 +404,48 @@ async fn an_object_without_a_number_is_told() {
 }
 
 #[tokio::test]
+async fn a_property_and_a_section_without_a_number_are_told() {
+    let infobase = Infobase::new(26);
+    let database = Database::with(&infobase.sql()).await;
+    let name = "Справочник.Номенклатура";
+    let columns = infobase.columns();
+    let number = |name: &str, before: &str| {
+        let column = columns.of(name);
+        let (_, number) = column.rsplit_once(before).expect("a number");
+        number.to_owned()
+    };
+    let property = number("Справочник.Номенклатура.Артикул", "_fld");
+    let section = number("Справочник.Номенклатура.Штрихкоды", "_vt");
+    let numbers = infobase
+        .numbers()
+        .replace(
+            &format!("\"Fld\",{property}}}"),
+            &format!("\"Fl\",{property}}}"),
+        )
+        .replace(
+            &format!("\"VT\",{section}}}"),
+            &format!("\"V\",{section}}}"),
+        );
+    let sql = "UPDATE params SET binarydata = $1 WHERE filename = 'DBNames'";
+    let changed = database.client.execute(sql, &[&numbers.as_bytes()]).await;
+    assert_eq!(changed.expect("it is changed"), 1);
+    let (told, service) = (Told::begin(), database.service());
+    let barcodes = "Справочник.Номенклатура.Штрихкоды";
+    let schema = describe(&service, &[name, barcodes]).await;
+    let goods = schema.table(name).expect("the catalog is there");
+    assert!(goods.column("Артикул").is_none() && goods.column("Вес").is_some());
+    let lines = told.of("property is left out");
+    assert!(
+        lines.iter().any(|line| line.contains("Артикул")),
+        "{lines:?}"
+    );
+    assert!(schema.table(barcodes).is_none());
+    let reason = schema.reason(barcodes).expect("the reason is told");
+    assert!(reason.contains("no number for its uuid"), "{reason}");
+    database.close().await;
+}
+
+#[tokio::test]
 async fn a_right_that_is_missing_is_named() {
     let infobase = Infobase::new(23);
     let database = Database::with(&infobase.sql()).await;
