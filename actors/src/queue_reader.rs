@@ -103,9 +103,21 @@ impl Work {
             opened = self.open() => opened,
         };
         let result = match opened {
-            Ok(mut opened) => self.read_on(&mut opened).await,
+            Ok(mut opened) => {
+                let read = self.read_on(&mut opened).await;
+                // The error is told first: what is open behind it is given back meanwhile.
+                self.tell(read);
+                // A successor waits for nobody who has taken leave.
+                opened.source.close().await;
+                return;
+            }
             Err(failure) => Err(failure),
         };
+        self.tell(result);
+    }
+
+    fn tell(&self, result: Result<(), Failed>) {
+        let generation = &self.generation;
         match result {
             Ok(()) => {}
             Err(Failed {

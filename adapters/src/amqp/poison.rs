@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::SystemError;
-use lapin::ExchangeKind;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicRejectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, ExchangeKind};
 
 use super::address::Target;
+use super::headers::{BLIND_COPY, CARBON_COPY};
 use super::lane::Lane;
 use super::line::Line;
 use super::link::Dial;
@@ -146,20 +147,11 @@ impl DeadLetters {
             Some(true) => (name.into(), delivery.routing_key),
             _ => (ShortString::default(), name.into()),
         };
-        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
-        headers.insert(
-            "dajet-queue".into(),
-            AMQPValue::LongString(self.queue.as_bytes().into()),
-        );
-        headers.insert(
-            "dajet-failures".into(),
-            AMQPValue::LongLongInt(failures.into()),
-        );
         let message = Message {
             exchange,
             routing_key,
             mandatory: true,
-            properties: delivery.properties.with_headers(headers),
+            properties: readdressed(&delivery.properties, &self.queue, failures),
             body: delivery.data.into(),
         };
         let pace = Pace {
@@ -170,4 +162,73 @@ impl DeadLetters {
         self.way = Some(outlet);
         Ok(())
     }
+}
+
+/// The properties of a message that is put aside: what would end its life, have it refused or send copies of it is kept as a header only.
+fn readdressed(original: &BasicProperties, queue: &str, failures: u32) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    for (name, value) in original.headers().iter().flatten() {
+        let name = match name.as_str() {
+            CARBON_COPY => "dajet-cc".into(),
+            BLIND_COPY => "dajet-bcc".into(),
+            _ => name.clone(),
+        };
+        headers.insert(name, value.clone());
+    }
+    let long = |text: &str| AMQPValue::LongString(text.into());
+    if let Some(expiration) = original.expiration() {
+        headers.insert("dajet-expiration".into(), long(expiration.as_str()));
+    }
+    // The broker takes no other user than the one who is connected.
+    if let Some(user) = original.user_id() {
+        headers.insert("dajet-user-id".into(), long(user.as_str()));
+    }
+    headers.insert("dajet-queue".into(), long(queue));
+    headers.insert(
+        "dajet-failures".into(),
+        AMQPValue::LongLongInt(failures.into()),
+    );
+    let mut made = BasicProperties::default().with_headers(headers);
+    type Get = fn(&BasicProperties) -> &Option<ShortString>;
+    type With = fn(BasicProperties, ShortString) -> BasicProperties;
+    let texts: [(Get, With); 8] = [
+        (
+            BasicProperties::content_type,
+            BasicProperties::with_content_type,
+        ),
+        (
+            BasicProperties::content_encoding,
+            BasicProperties::with_content_encoding,
+        ),
+        (
+            BasicProperties::correlation_id,
+            BasicProperties::with_correlation_id,
+        ),
+        (BasicProperties::reply_to, BasicProperties::with_reply_to),
+        (
+            BasicProperties::message_id,
+            BasicProperties::with_message_id,
+        ),
+        (BasicProperties::kind, BasicProperties::with_type),
+        (BasicProperties::app_id, BasicProperties::with_app_id),
+        (
+            BasicProperties::cluster_id,
+            BasicProperties::with_cluster_id,
+        ),
+    ];
+    for (get, with) in texts {
+        if let Some(text) = get(original) {
+            made = with(made, text.clone());
+        }
+    }
+    if let Some(mode) = *original.delivery_mode() {
+        made = made.with_delivery_mode(mode);
+    }
+    if let Some(priority) = *original.priority() {
+        made = made.with_priority(priority);
+    }
+    if let Some(seconds) = *original.timestamp() {
+        made = made.with_timestamp(seconds);
+    }
+    made
 }

@@ -16,8 +16,6 @@ use super::line::{Line, Stretch, Taken};
 
 /// Longest wait for the answer to a commit.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Longest wait for leaving the group, which lets a successor begin at once.
-const LEAVING: Duration = Duration::from_secs(5);
 /// Pause between two commits while the group is sharing its partitions out.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -93,14 +91,6 @@ impl OffsetClaim {
             attempts.failed(&self.stretches);
         }
     }
-
-    /// Waits until the group is left, if nothing else is open on the consumer and its source is gone.
-    async fn await_leaving(&self) {
-        if self.line.is_over() {
-            // If it takes longer, the group finds out by itself.
-            self.line.closed(Instant::now() + LEAVING).await;
-        }
-    }
 }
 
 /// True if the group is only busy.
@@ -145,7 +135,7 @@ impl Claim for OffsetClaim {
             }
             drop(self.member.take());
             self.line.commit(self.number);
-            self.await_leaving().await;
+            self.line.left().await;
             Ok(())
         })
     }
@@ -157,7 +147,7 @@ impl Claim for OffsetClaim {
     fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
         Box::pin(async move {
             self.give_back();
-            self.await_leaving().await;
+            self.line.left().await;
             Ok(())
         })
     }

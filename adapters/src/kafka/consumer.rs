@@ -159,17 +159,6 @@ impl Member {
         })
         .await
     }
-
-    /// Leaves the group and waits for it, if this is the last handle.
-    pub(super) async fn leave(mut self) -> Result<(), SystemError> {
-        let Some(last) = self.membership.take().and_then(Arc::into_inner) else {
-            return Ok(());
-        };
-        let left = tokio::task::spawn_blocking(move || drop(last));
-        left.await.map_err(|error| {
-            SystemError::fault("leaving a group of kafka ended badly").with_source(error)
-        })
-    }
 }
 
 impl Asker for Member {
@@ -190,9 +179,14 @@ impl Drop for Member {
             return;
         };
         // The library waits for the group's answer and joins its threads.
+        let leave = move || {
+            let line = last.0.context().line.clone();
+            drop(last);
+            line.close();
+        };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(last))),
-            Err(_) => drop(last),
+            Ok(runtime) => drop(runtime.spawn_blocking(leave)),
+            Err(_) => leave(),
         }
     }
 }

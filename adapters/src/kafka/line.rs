@@ -14,6 +14,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::letter::{Letter, Place};
 
+/// Longest wait for leaving the group.
+const LEAVING: Duration = Duration::from_secs(5);
+
 /// Consecutive messages of one partition in a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -434,9 +437,13 @@ impl Line {
         at_head
     }
 
-    /// Waits until the consumer has left its group; false if it has not at the deadline.
-    pub(super) async fn closed(&self, deadline: Instant) -> bool {
-        self.until(|| self.state.lock().closed, deadline).await
+    /// Waits until the consumer has left its group, so that a successor begins at once; not if a batch is still open, or a source may still read.
+    pub(super) async fn left(&self) {
+        if self.is_over() {
+            // If it takes longer, the group finds out by itself.
+            let deadline = Instant::now() + LEAVING;
+            self.until(|| self.state.lock().closed, deadline).await;
+        }
     }
 
     fn settle(&self) {

@@ -97,12 +97,6 @@ impl Poller {
                 line.stir.notified().await;
             }
         }
-        drop(member);
-        let Self { member, .. } = self;
-        if let Err(error) = member.leave().await {
-            tracing::debug!(%error, "a consumer of kafka was not closed");
-        }
-        line.close();
     }
 
     async fn poll(&mut self, member: &Member) -> Result<(), SystemError> {

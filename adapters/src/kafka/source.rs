@@ -64,6 +64,7 @@ pub fn open_source(
         identity,
         signs: Signs::default(),
         reader: None,
+        line: None,
     }))
 }
 
@@ -77,6 +78,8 @@ struct KafkaSource {
     keeper: Option<Keeper>,
     signs: Signs,
     reader: Option<Reader>,
+    /// What the last consumer shares, for who waits until it has left its group.
+    line: Option<Arc<Line>>,
 }
 
 /// A consumer at work.
@@ -125,6 +128,15 @@ impl Source for KafkaSource {
             let read = self.read_from(&reader, limit).await?;
             self.reader = Some(reader);
             Ok(read)
+        })
+    }
+
+    fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            drop(self.reader.take());
+            if let Some(line) = &self.line {
+                line.left().await;
+            }
         })
     }
 }
@@ -287,7 +299,7 @@ impl KafkaSource {
     }
 
     /// Makes a consumer, looks for the topics, and joins the group.
-    async fn attach(&self, limit: Limit) -> Result<Reader, SystemError> {
+    async fn attach(&mut self, limit: Limit) -> Result<Reader, SystemError> {
         let letters_max = self.settings.options.batch_size.saturating_mul(2);
         let line = Arc::new(Line::new(letters_max, limit.bytes, self.signs.clone()));
         let (settings, its_line) = (self.settings.clone(), line.clone());
@@ -295,6 +307,7 @@ impl KafkaSource {
         let member = made
             .await
             .map_err(|error| SystemError::fault("a consumer was not made").with_source(error))??;
+        self.line = Some(line.clone());
         let reader = Reader {
             line: line.clone(),
             member: Some(member.clone()),

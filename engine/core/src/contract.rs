@@ -68,6 +68,15 @@ pub trait Source: Send {
 
     /// Takes where to show what is to be seen of it, before the first read.
     fn show(&mut self, _: &Signs) {}
+
+    /// Reads no more, and waits within a bound of its own until the system knows that this reader is gone. Claims that are still open may be resolved
+    /// later: the last of them waits then.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>
+    where
+        Self: 'static,
+    {
+        Box::pin(async move { drop(self) })
+    }
 }
 
 /// An open transaction (or its like) that owns its session: a read that is not yet final, or writes at a target.

@@ -9,7 +9,7 @@ use dajet_core::{
     Address, BrokerSpec, Claim, Environment, ErrorClass, Limit, Read, Records, Signs, Source,
     SystemError, Value,
 };
-use lapin::types::{AMQPValue, DecimalValue, FieldTable};
+use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 use lapin::{BasicProperties, ExchangeKind};
 
 use super::broker::{Broker, KINDS, address, unique};
@@ -359,6 +359,60 @@ async fn puts_a_message_aside_that_fails_too_often() {
         );
         assert_eq!(headers["dajet-failures"], AMQPValue::LongLongInt(2));
     }
+}
+
+/// Properties that end a message's life, have it refused, or send it to others once more.
+#[tokio::test]
+async fn what_is_put_aside_stays_there_and_goes_nowhere_else() {
+    let broker = Broker::connect().await;
+    let aside = broker.queue("kept", "classic", &[]).await;
+    let queue = broker.queue("expiring", "classic", &[]).await;
+    let copies = broker.queue("copies", "classic", &[]).await;
+    let user = url_user(&super::broker::address());
+    let mut headers = FieldTable::default();
+    let receivers = [AMQPValue::LongString(copies.as_str().into())];
+    headers.insert(
+        "CC".into(),
+        AMQPValue::FieldArray(receivers.to_vec().into()),
+    );
+    headers.insert("номер".into(), AMQPValue::LongLongInt(7));
+    let properties = BasicProperties::default()
+        .with_expiration("600000".into())
+        .with_user_id(user.as_str().into())
+        .with_message_id("ид".into())
+        .with_headers(headers);
+    let sent = broker.send(&queue, "яд".as_bytes(), properties).await;
+    assert!(sent.await.expect("the broker answers").is_ack());
+    assert_eq!(
+        broker.bodies(&copies).await,
+        ["яд"],
+        "the sender's own copy"
+    );
+    let options = [
+        ("MaxAttempts", Value::Integer(1)),
+        ("DeadLetter", Value::text(&*aside)),
+    ];
+    drain_with_poison(&queue, &options).await;
+    let put = broker.take(&aside, 1).await.remove(0).properties;
+    assert_eq!(
+        put.message_id().as_ref().map(ShortString::as_str),
+        Some("ид")
+    );
+    assert_eq!((put.expiration(), put.user_id()), (&None, &None));
+    let kept = put.headers().as_ref().expect("there are headers").inner();
+    assert!(!kept.contains_key("CC") && kept.contains_key("dajet-cc"));
+    assert_eq!(kept["номер"], AMQPValue::LongLongInt(7));
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    assert_eq!(kept["dajet-expiration"], text("600000"));
+    assert_eq!(kept["dajet-user-id"], text(&user));
+    assert_eq!(broker.counts(&copies).await.0, 0, "no second copy");
+}
+
+fn url_user(address: &str) -> String {
+    let user = address
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once(':'));
+    user.expect("the address has a user").0.to_owned()
 }
 
 #[tokio::test]

@@ -135,6 +135,24 @@ pub async fn committed(group: &str, topic: &str, partition: i32) -> Option<i64> 
     asked.await.expect("it does not panic")
 }
 
+/// How many members a group has.
+pub async fn members(group: &str) -> usize {
+    let group = group.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers())
+            .create()
+            .expect("the settings are valid");
+        let told = consumer.fetch_group_list(Some(&group), Duration::from_secs(30));
+        let told = told.expect("the broker answers");
+        told.groups()
+            .iter()
+            .map(|group| group.members().len())
+            .sum()
+    });
+    asked.await.expect("it does not panic")
+}
+
 /// Reads all messages of a topic, partition after partition.
 pub async fn read_topic(topic: &str) -> Vec<Seen> {
     let topic = topic.to_owned();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dajet_core::{ErrorClass, Read, Source, Value};
 
-use super::broker::{committed, make_topic, write_numbers};
+use super::broker::{committed, make_topic, members, write_numbers};
 use super::source::{batch, group, read, source};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,6 +104,37 @@ async fn loses_nothing_when_members_come_and_go() {
         let end = committed(&group, &topic, partition).await;
         assert_eq!(end, Some(MESSAGES as i64));
     }
+}
+
+/// The group would keep the partitions for the session's time otherwise.
+#[tokio::test]
+async fn has_left_its_group_when_it_is_closed() {
+    let (topic, group) = (make_topic("leaving", 1, &[]).await, group());
+    write_numbers(&topic, 0, 0..30).await;
+    let options = [
+        ("BatchSize", Value::Integer(10)),
+        ("SessionTimeoutMs", Value::Integer(60_000)),
+    ];
+    let mut idle = source(&topic, &group, &options);
+    batch(&mut *idle).await.commit().await;
+    assert_eq!(members(&group).await, 1);
+    idle.close().await;
+    assert_eq!(members(&group).await, 0, "after its last batch");
+
+    let mut busy = source(&topic, &group, &options);
+    let open = batch(&mut *busy).await;
+    busy.close().await;
+    assert_eq!(members(&group).await, 1, "a batch is open");
+    open.commit().await;
+    assert_eq!(members(&group).await, 0, "with its last batch");
+    assert_eq!(committed(&group, &topic, 0).await, Some(20));
+
+    let mut cut_off = source(&topic, &group, &options);
+    batch(&mut *cut_off).await.commit().await;
+    let nothing = tokio::time::timeout(Duration::from_millis(50), read(&mut *cut_off, true));
+    drop(nothing.await);
+    cut_off.close().await;
+    assert_eq!(members(&group).await, 0, "after a read that was given up");
 }
 
 #[tokio::test]
