@@ -7,8 +7,12 @@ use dajet_core::diagnostic::nearest;
 use dajet_core::options::{self, OptionDef};
 use dajet_core::{Diagnostic, Span, Value};
 
-use super::message::Member;
-use super::settings::{SinkOptions, SourceOptions};
+use super::message::{Member, too_long};
+use super::settings::{CYCLE, SinkOptions, SourceOptions};
+
+/// The same wish has another name in either statement.
+const HEARTBEAT: &str = "Heartbeat";
+const REQUESTED_HEARTBEAT: &str = "RequestedHeartbeat";
 
 /// Checks the options of a statement.
 pub(super) fn check(usage: Usage, whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
@@ -83,7 +87,7 @@ fn check_member(member: Member, option: &OptionUse) -> Option<Diagnostic> {
     let found = match literal {
         Value::Boolean(_) | Value::Integer(_) => literal.to_string(),
         Value::Text(text) if text.chars().count() <= 40 => format!("'{text}'"),
-        other => other.type_name().to_owned(),
+        other => too_long(other).unwrap_or_else(|| other.type_name().to_owned()),
     };
     let message = format!("option \"{}\" takes {takes}, not {found}", option.name);
     Some(Diagnostic::error("E_PARAM", option.span, message))
@@ -93,14 +97,22 @@ fn unknown(option: &OptionUse) -> Diagnostic {
     let (name, span) = (&option.name, option.span);
     if def(SourceOptions::DEFS, name).is_some() {
         let message = format!("option \"{name}\" has no effect in PRODUCE");
-        return Diagnostic::warning("W020", span, message).hint("It is an option of CONSUME.");
+        let hint = match &**name {
+            HEARTBEAT => "It is an option of CONSUME. Did you mean \"RequestedHeartbeat\"?",
+            _ => "It is an option of CONSUME.",
+        };
+        return Diagnostic::warning("W020", span, message).hint(hint);
     }
     let names = Member::NAMES
         .iter()
         .copied()
         .chain(SinkOptions::DEFS.iter().map(|def| def.name));
+    let near = nearest(name, names).or_else(|| {
+        let heartbeat = nearest(name, [HEARTBEAT]);
+        heartbeat.map(|_| REQUESTED_HEARTBEAT)
+    });
     Diagnostic::warning("W020", span, format!("unknown option \"{name}\""))
-        .maybe_hint(nearest(name, names).map(|near| format!("Did you mean \"{near}\"?")))
+        .maybe_hint(near.map(|near| format!("Did you mean \"{near}\"?")))
 }
 
 fn check_source(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
@@ -113,10 +125,14 @@ fn check_source(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
     let mut found = options::check(SourceOptions::DEFS, whole, &own);
     for option in foreign {
         let message = format!("option \"{}\" has no effect in CONSUME", option.name);
-        let hint = "It is an option of PRODUCE.";
+        let hint = match &*option.name {
+            REQUESTED_HEARTBEAT => "It is an option of PRODUCE. Did you mean \"Heartbeat\"?",
+            _ => "It is an option of PRODUCE.",
+        };
         found.push(Diagnostic::warning("W020", option.span, message).hint(hint));
     }
     let given = |name: &str| uses.iter().any(|option| &*option.name == name);
+    found.extend(check_letters(uses));
     for option in uses {
         if &*option.name == "DeadLetter" && !given("MaxAttempts") {
             let message = "option \"DeadLetter\" needs \"MaxAttempts\"";
@@ -131,6 +147,20 @@ fn check_source(whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// Messages that are put aside must be taken by somebody, and not by the same queue.
+fn check_letters(uses: &[OptionUse]) -> Option<Diagnostic> {
+    let find = |name: &str| uses.iter().find(|option| &*option.name == name);
+    let attempts = find("MaxAttempts")?;
+    let is_absent = |option: &&OptionUse| option.literal != Some(Value::Null);
+    let Some(letters) = find("DeadLetter").filter(is_absent) else {
+        let message = "a message that has failed too often is rejected, and lost unless its queue has a dead-letter exchange";
+        let hint = "Give DeadLetter, the exchange or queue that takes it.";
+        return Some(Diagnostic::warning("W016", attempts.span, message).hint(hint));
+    };
+    let same = letters.literal.is_some() && letters.literal == find("QueueName")?.literal;
+    same.then(|| Diagnostic::error("E_PARAM", letters.span, CYCLE))
 }
 
 /// Numbers and times of which 0 makes no sense.
@@ -240,6 +270,29 @@ mod tests {
     }
 
     #[test]
+    fn knows_that_a_heartbeat_has_two_names() {
+        let key = ("RoutingKey", None);
+        assert_eq!(
+            found(
+                Usage::Sink,
+                &[("Hearbeat", None), ("Heartbeat", None)],
+                &[key]
+            ),
+            [
+                "0 W020 unknown option \"Hearbeat\" | Did you mean \"RequestedHeartbeat\"?",
+                "1 W020 option \"Heartbeat\" has no effect in PRODUCE | It is an option of CONSUME. Did you mean \"RequestedHeartbeat\"?",
+            ]
+        );
+        let with = [("QueueName", None), ("RequestedHeartbeat", None)];
+        assert_eq!(
+            found(Usage::BrokerSource(Targets::None), &with, &[]),
+            [
+                "1 W020 option \"RequestedHeartbeat\" has no effect in CONSUME | It is an option of PRODUCE. Did you mean \"Heartbeat\"?"
+            ]
+        );
+    }
+
+    #[test]
     fn tells_what_no_queue_and_no_time_can_be() {
         let with = [
             ("ConfirmWindow", Some(Value::Integer(0))),
@@ -291,6 +344,23 @@ mod tests {
             ),
             [""; 0]
         );
+        let letters = |letters: &[Given<'_>]| {
+            let queue = ("QueueName", Some(Value::text("очередь")));
+            let attempts = ("MaxAttempts", Some(Value::Integer(3)));
+            let with = [&[queue, attempts], letters].concat();
+            found(Usage::BrokerSource(Targets::None), &with, &[])
+        };
+        assert_eq!(
+            letters(&[]),
+            [
+                "1 W016 a message that has failed too often is rejected, and lost unless its queue has a dead-letter exchange | Give DeadLetter, the exchange or queue that takes it."
+            ]
+        );
+        assert_eq!(
+            letters(&[("DeadLetter", Some(Value::text("очередь")))]),
+            ["2 E_PARAM option \"DeadLetter\" takes another queue than the one that is read"]
+        );
+        assert_eq!(letters(&[("DeadLetter", None)]), [""; 0]);
         assert_eq!(
             found(Usage::Database, &[], &[]),
             [

@@ -131,7 +131,7 @@ fn from_long_string(text: &LongString) -> Value {
     }
 }
 
-/// A text that looks like a value of another type is that value, as in the original. A number is one only if its text form is the same text.
+/// A text that looks like a value of another type is that value, as in the original; but only if it is written again as the same text.
 fn from_shape(text: &str) -> Value {
     match text {
         "null" => return Value::Null,
@@ -144,15 +144,19 @@ fn from_shape(text: &str) -> Value {
     {
         return Value::Integer(number);
     }
-    if let Some(uuid) = parse_uuid(text) {
+    if let Some(uuid) = parse_uuid(text)
+        && uuid.to_string() == text
+    {
         return Value::Uuid(uuid);
     }
-    if let Some(entity) = parse_entity(text) {
+    if let Some(entity) = parse_entity(text)
+        && entity.to_string() == text
+    {
         return Value::Entity(entity);
     }
     match parse_datetime(text) {
-        Some(time) => Value::DateTime(time),
-        None => Value::text(text),
+        Some(time) if datetime_to_json(time) == text => Value::DateTime(time),
+        _ => Value::text(text),
     }
 }
 
@@ -177,6 +181,10 @@ mod tests {
             ("ж", uuid),
             ("з", time),
             ("и", Value::text("")),
+            ("к", Value::text("2024-01-02")),
+            ("л", Value::text("2024-01-02T03:04:05.1200")),
+            ("м", Value::text("2024-01-02 03:04:05")),
+            ("н", Value::text("00000000-0000-0000-0000-00000000000A")),
         ];
         let object = Object {
             members: kept

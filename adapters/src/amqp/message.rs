@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use dajet_core::value::parse_datetime;
 use dajet_core::{MessageSpec, Record, SystemError, Value};
 use jiff::tz::TimeZone;
 use lapin::BasicProperties;
@@ -98,6 +99,16 @@ impl Member {
     }
 }
 
+/// Names what is too long for most members.
+pub(super) fn too_long(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) if text.len() > SHORT_BYTES_MAX => {
+            Some(format!("one of {} bytes", text.len()))
+        }
+        _ => None,
+    }
+}
+
 /// Where the value of a member comes from.
 #[derive(Clone, Debug)]
 enum Origin {
@@ -160,7 +171,7 @@ impl Columns {
             {
                 let found = match value {
                     Value::Integer(_) | Value::Boolean(_) => value.to_string(),
-                    other => other.type_name().to_owned(),
+                    other => too_long(other).unwrap_or_else(|| other.type_name().to_owned()),
                 };
                 return Err((
                     format!("{} takes {takes}, not {found}", member.name()),
@@ -313,8 +324,10 @@ fn boolean(value: &Value) -> Option<bool> {
 }
 
 fn seconds(value: &Value) -> Option<u64> {
-    let Value::DateTime(time) = value else {
-        return None;
+    let time = match value {
+        Value::DateTime(time) => *time,
+        Value::Text(text) => parse_datetime(text)?,
+        _ => return None,
     };
     let at = time.to_zoned(TimeZone::UTC).ok()?.timestamp();
     u64::try_from(at.as_second()).ok()
@@ -459,7 +472,7 @@ mod tests {
         );
         assert_eq!(
             refused(&[("RoutingKey", Value::text("я".repeat(128)))]),
-            "RoutingKey takes a text of at most 255 bytes, not string"
+            "RoutingKey takes a text of at most 255 bytes, not one of 256 bytes"
         );
         let wide = Object {
             members: vec![("х".into(), Value::text("х".repeat(70_000)))],

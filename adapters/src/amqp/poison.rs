@@ -90,7 +90,7 @@ impl DeadLetters {
             .await
             .map_err(|mut error| {
                 error.hint = Some(format!(
-                    "DeadLetter \"{name}\" is neither an exchange nor a queue."
+                    "DeadLetter \"{name}\" is neither an exchange nor a queue. Without DeadLetter messages are rejected: the queue's own dead-letter exchange takes them."
                 ));
                 error
             })?;

@@ -87,8 +87,15 @@ pub(super) fn source_options(options: &[(Arc<str>, Value)]) -> Result<SourceOpti
             "option \"DeadLetter\" needs \"MaxAttempts\"",
         ));
     }
+    if parsed.dead_letter.as_ref() == Some(&parsed.queue) {
+        return Err(SystemError::misconfigured("E_PARAM", CYCLE));
+    }
     Ok(parsed)
 }
+
+/// A message that is put aside would be read again.
+pub(super) const CYCLE: &str =
+    "option \"DeadLetter\" takes another queue than the one that is read";
 
 fn positive(name: &str, number: usize) -> Result<(), SystemError> {
     if number == 0 {
@@ -148,6 +155,11 @@ mod tests {
         assert_eq!(
             fails(&[queue.clone(), ("DeadLetter", Value::text("x"))]),
             "option \"DeadLetter\" needs \"MaxAttempts\""
+        );
+        let attempts = ("MaxAttempts", Value::Integer(1));
+        assert_eq!(
+            fails(&[queue.clone(), attempts, ("DeadLetter", Value::text("q"))]),
+            "option \"DeadLetter\" takes another queue than the one that is read"
         );
         assert_eq!(
             fails(&[queue, ("BatchSize", Value::Integer(0))]),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dajet_core::contract::{OptionUse, Usage};
 use dajet_core::diagnostic::nearest;
+use dajet_core::value::parse_datetime;
 use dajet_core::{Diagnostic, Span, Value, options};
 
 use super::check_source::check_source;
@@ -73,6 +74,7 @@ fn check_member(member: Member, option: &OptionUse) -> Option<Diagnostic> {
         }
         (Member::Partition, _) => "a whole number from 0",
         (Member::Headers, Value::Text(_) | Value::Integer(_) | Value::Boolean(_)) => "an object",
+        (Member::Timestamp, Value::Text(text)) if parse_datetime(text).is_some() => return None,
         (Member::Timestamp, Value::Text(_) | Value::Integer(_) | Value::Boolean(_)) => "a datetime",
         _ => return None,
     };
@@ -235,7 +237,8 @@ mod tests {
             ("linger.ms", Some(Value::text("5"))),
             ("compression.type", Some(Value::text("zstd"))),
         ];
-        assert_eq!(found(&dotted, &[("topic", None)]), [""; 0]);
+        let time = ("Timestamp", Some(Value::text("2020-01-02T03:04:05")));
+        assert_eq!(found(&dotted, &[("topic", None), time]), [""; 0]);
     }
 
     #[test]

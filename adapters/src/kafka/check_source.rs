@@ -61,6 +61,7 @@ pub(super) fn check_source(whole: Span, uses: &[OptionUse], targets: Targets) ->
             "Give a topic, a list with commas, or a pattern that begins with ^.",
         );
     }
+    found.extend(check_cycle(uses));
     for (one, other) in [
         ("MaxAttempts", "DeadLetterTopic"),
         ("DeadLetterTopic", "MaxAttempts"),
@@ -73,8 +74,34 @@ pub(super) fn check_source(whole: Span, uses: &[OptionUse], targets: Targets) ->
     found
 }
 
+/// Messages that are put aside must not be read again.
+fn check_cycle(uses: &[OptionUse]) -> Option<Diagnostic> {
+    let text = |wanted: &str| {
+        let option = uses
+            .iter()
+            .find(|option| ours(&option.name) == Some(wanted))?;
+        match &option.literal {
+            Some(Value::Text(text)) => Some((option.span, text)),
+            _ => None,
+        }
+    };
+    let ((span, letters), (_, list)) = (text("DeadLetterTopic")?, text("Topic")?);
+    let read = literal::surely_reads(list, letters);
+    read.then(|| Diagnostic::error("E_PARAM", span, literal::CYCLE))
+}
+
 fn check_ours(name: &str, option: &OptionUse) -> Option<Diagnostic> {
     let def = SourceOptions::DEFS.iter().find(|def| def.name == name)?;
+    if let ("Topic", Some(Value::Text(text))) = (name, &option.literal)
+        && let Some(pattern) = literal::wrong_pattern(text)
+    {
+        let message = format!(
+            "option \"{}\" takes no such pattern: '{pattern}'",
+            option.name
+        );
+        let wrong = Diagnostic::error("E_PARAM", option.span, message);
+        return Some(wrong.hint(literal::PATTERN));
+    }
     let expected = match (name, option.literal.as_ref()?) {
         ("Topic", Value::Text(text)) if !literal::is_topic_list(text) => {
             "names of topics, each of letters a to z, digits, '.', '_' and '-', or patterns that begin with ^"
@@ -253,6 +280,28 @@ mod tests {
                 "6 E_PARAM option \"DeadLetterTopic\" takes a name of at most 249 letters a to z, digits, '.', '_' and '-'",
             ]
         );
+    }
+
+    #[test]
+    fn reports_patterns_that_are_none_and_letters_that_would_be_read_again() {
+        let with = |topic: &str, letters: &str| {
+            let mut all = NEEDED.to_vec();
+            all[2].1 = Some(Value::text(topic));
+            all.push(("DeadLetterTopic", Some(Value::text(letters))));
+            all.push(("MaxAttempts", Some(Value::Integer(2))));
+            found(&all)
+        };
+        assert_eq!(
+            with("a, ^eyes_(", "b"),
+            [
+                "2 E_PARAM option \"Topic\" takes no such pattern: '^eyes_(' | A pattern is a regular expression: close its brackets, or write \\ before a sign that is meant as it is."
+            ]
+        );
+        let cycle =
+            ["3 E_PARAM option \"DeadLetterTopic\" takes another topic than those that are read"];
+        assert_eq!(with("a, b", "b"), cycle);
+        assert_eq!(with("^orders.*", "orders-dead"), cycle);
+        assert_eq!(with("^orders$", "orders-dead"), [""; 0]);
     }
 
     #[test]

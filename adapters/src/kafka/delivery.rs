@@ -1,24 +1,28 @@
 //! One batch under way: into the library's queue, and until its last confirmation or its deadline.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dajet_core::{Receipt, SystemError};
+use dajet_core::{ErrorClass, Receipt, SystemError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::BaseRecord;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::client::{Batch, Client};
+use super::error;
 use super::ledger::Failure;
 use super::limits;
 use super::message::Message;
 use super::settings::Settings;
-use super::topics::Asker;
+use super::topics::{self, Asker};
 
 /// Pause while the library's queue is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 /// Messages handed over in one go: well below 500 us.
 const STRIDE: usize = 256;
+/// After so long without the last confirmation it is asked whether the topics are still there: the library waits for them to come back.
+const DOUBT: Duration = Duration::from_secs(2);
 /// How long the cause may follow its consequences.
 const CAUSE_DELAY: Duration = Duration::from_millis(100);
 
@@ -27,20 +31,27 @@ pub(super) struct Delivery {
     batch: Batch,
     deadline: Instant,
     settings: Arc<Settings>,
+    /// The topics of the messages.
+    topics: Vec<Box<str>>,
+    /// True if the script says which partition takes a message.
+    places: bool,
 }
 
 impl Delivery {
-    /// Opens a batch of `total` messages, at least one.
+    /// Opens a batch of messages, at least one.
     pub(super) fn open(
         client: &Arc<Client>,
-        total: usize,
+        messages: &[Message<'_>],
         deadline: Instant,
         settings: Arc<Settings>,
     ) -> Self {
+        let topics: BTreeSet<&str> = messages.iter().map(|message| message.topic).collect();
         Self {
-            batch: client.open(total),
+            batch: client.open(messages.len()),
             deadline,
             settings,
+            topics: topics.into_iter().map(Box::from).collect(),
+            places: messages.iter().any(|message| message.partition.is_some()),
         }
     }
 
@@ -84,7 +95,7 @@ impl Delivery {
                         bytes,
                         keyless: message.key.is_none(),
                     };
-                    return Err(limits::explain(&self.settings, &failure).await);
+                    return Err(self.explain(&failure).await);
                 }
             }
             self.must_not_have_failed().await?;
@@ -100,8 +111,19 @@ impl Delivery {
     /// # Errors
     /// Any class: the first failure, or `Transient` at the deadline.
     pub(super) async fn receipt(mut self) -> Result<Receipt, SystemError> {
-        if timeout_at(self.deadline, self.batch.ended()).await.is_err() {
-            return Err(self.late(self.batch.left()));
+        loop {
+            let doubt = self.deadline.min(Instant::now() + DOUBT);
+            if timeout_at(doubt, self.batch.ended()).await.is_ok() {
+                break;
+            }
+            if Instant::now() >= self.deadline {
+                return Err(self.late(self.batch.left()));
+            }
+            let client = self.batch.client().clone();
+            tokio::select! {
+                () = self.batch.ended() => break,
+                found = must_be_there(client, &self.topics, self.deadline) => found?,
+            }
         }
         self.must_not_have_failed().await?;
         let records = self.batch.total();
@@ -115,7 +137,15 @@ impl Delivery {
         };
         sleep(CAUSE_DELAY).await;
         let failure = self.batch.failure().unwrap_or(first);
-        Err(limits::explain(&self.settings, &failure).await)
+        Err(self.explain(&failure).await)
+    }
+
+    async fn explain(&self, failure: &Failure) -> SystemError {
+        // A topic that was deleted has no partitions.
+        if failure.code == Code::UnknownPartition && !self.places {
+            return error::missing_topic(&failure.topic, failure.code);
+        }
+        limits::explain(&self.settings, failure).await
     }
 
     /// The error of a batch that is not confirmed in time.
@@ -135,4 +165,22 @@ impl Delivery {
             None => error,
         }
     }
+}
+
+/// Finds out whether a topic was deleted. Brokers that do not answer are the deadline's matter.
+async fn must_be_there(
+    client: Arc<Client>,
+    topics: &[Box<str>],
+    deadline: Instant,
+) -> Result<(), SystemError> {
+    for topic in topics {
+        if topics::is_missing(&client, topic).await? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match topics::find(&client, topic, left, deadline).await {
+                Err(error) if error.class != ErrorClass::Transient => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }

@@ -87,6 +87,8 @@ pub(super) fn undelivered(failure: &Failure) -> SystemError {
             error("the brokers refuse idempotent writes".to_owned())
                 .with_hint("Grant IDEMPOTENT_WRITE on the cluster.")
         }
+        Code::InvalidTimestamp => error(format!("topic \"{topic}\" refuses the time of a message"))
+            .with_hint("Timestamp is in UTC: write UTC(), not NOW(). The topic may also want times that are nearer to its own."),
         Code::InvalidRecord => error(format!("topic \"{topic}\" refuses a message as invalid"))
             .with_hint("A compacted topic takes no message without Key."),
         _ if is_size(code) => error(format!(
@@ -248,6 +250,10 @@ mod tests {
         assert_eq!(
             told(Code::MessageSizeTooLarge),
             "topic \"заказы\" refuses a message of 7 bytes as too large"
+        );
+        assert_eq!(
+            told(Code::InvalidTimestamp),
+            "topic \"заказы\" refuses the time of a message"
         );
         assert_eq!(
             told(Code::NotEnoughReplicas),

@@ -56,6 +56,8 @@ struct State {
     partitions: BTreeMap<Place, Partition>,
     /// How many partitions of each number have no more messages. (The library does not tell the topic.)
     ends: BTreeMap<i32, usize>,
+    /// No topic is there that we would read.
+    unmatched: bool,
     /// When the group has given us partitions, perhaps none.
     assigned: Option<Instant>,
     /// The open batches, in order.
@@ -225,6 +227,17 @@ impl Line {
             }
         }
         state.show_lag(&self.signs);
+    }
+
+    /// Notes whether there is no topic that we would read.
+    pub(super) fn set_unmatched(&self, unmatched: bool) {
+        self.state.lock().unmatched = unmatched;
+    }
+
+    /// True if there is no topic that we would read.
+    pub(super) fn is_unmatched(&self) -> bool {
+        let state = self.state.lock();
+        state.unmatched && state.partitions.is_empty()
     }
 
     /// Ends the line with an error for the next read.

@@ -2,6 +2,8 @@
 
 use dajet_core::SystemError;
 use dajet_core::diagnostic::nearest;
+use rdkafka::ClientConfig;
+use regex::Regex;
 
 use super::settings::BROKERS;
 use super::source_settings::GROUP;
@@ -72,18 +74,51 @@ pub(super) fn is_topic(name: &str) -> bool {
         && name != ".."
 }
 
-/// True if it is no list of topics and patterns.
+/// True if it is a list of topics and patterns, be they valid or not.
 pub(super) fn is_topic_list(text: &str) -> bool {
-    let mut names = text
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
     let mut any = false;
-    names.all(|name| {
+    topics(text).all(|name| {
         any = true;
         name.starts_with('^') || is_topic(name)
     }) && any
 }
+
+/// The topics and patterns of a list.
+pub(super) fn topics(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+}
+
+/// Finds a pattern that the library does not understand.
+pub(super) fn wrong_pattern(list: &str) -> Option<&str> {
+    topics(list).find(|name| {
+        // A property that takes patterns, too: a client for the question would be dear.
+        let mut asked = ClientConfig::new();
+        asked.set("topic.blacklist", *name);
+        name.starts_with('^') && asked.create_native_config().is_err()
+    })
+}
+
+/// What to do about a pattern that is wrong.
+pub(super) const PATTERN: &str = "A pattern is a regular expression: close its brackets, or write \\ before a sign that is meant as it is.";
+
+/// Tells whether a name of a list is this topic, or a pattern matches it; `None` of a pattern that only the library understands.
+pub(super) fn reads(name: &str, topic: &str) -> Option<bool> {
+    match name.starts_with('^') {
+        true => Some(Regex::new(name).ok()?.is_match(topic)),
+        false => Some(name == topic),
+    }
+}
+
+/// True if a list reads the topic for certain.
+pub(super) fn surely_reads(list: &str, topic: &str) -> bool {
+    topics(list).any(|name| reads(name, topic) == Some(true))
+}
+
+/// A dead letter would be read again.
+pub(super) const CYCLE: &str =
+    "option \"DeadLetterTopic\" takes another topic than those that are read";
 
 /// Checks a value of a property; `name` is the option as written.
 ///
@@ -171,6 +206,9 @@ mod tests {
         assert!(is_topic("dajet.orders_1-new") && is_topic_list("a, ^b.*"));
         assert!(!is_topic("a b") && !is_topic("") && !is_topic("заказы") && !is_topic(".."));
         assert!(!is_topic_list(" , ") && !is_topic_list("a, b c"));
+        assert_eq!(wrong_pattern("a, ^b(c|d)$, ^eyes_("), Some("^eyes_("));
+        assert!(surely_reads("a, ^заказы.*", "заказы-1") && surely_reads("a, b", "b"));
+        assert!(!surely_reads("a, ^b$, ^(", "bc"));
     }
 
     #[test]

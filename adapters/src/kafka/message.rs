@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dajet_core::value::{datetime_to_json, parse_datetime};
 use dajet_core::{MessageSpec, Object, Record, SystemError, Value};
 use jiff::tz::TimeZone;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -228,7 +229,11 @@ fn headers(value: Option<&Value>) -> Result<(Option<OwnedHeaders>, usize), Refus
     let mut size = 0;
     let mut headers = OwnedHeaders::new_with_capacity(object.members.len());
     for (name, value) in &object.members {
-        let value = bytes(value);
+        let value = match value {
+            // The text form would cut the fraction.
+            Value::DateTime(time) => Some(Cow::Owned(datetime_to_json(*time).into_bytes())),
+            other => bytes(other),
+        };
         // Two lengths stand before name and value.
         size += name.len() + value.as_ref().map_or(0, |v| v.len()) + 10;
         let value: Option<&[u8]> = value.as_deref();
@@ -255,7 +260,8 @@ fn partition(value: Option<&Value>) -> Result<Option<i32>, Refusal> {
 fn timestamp_ms(value: Option<&Value>) -> Result<Option<i64>, Refusal> {
     let time = match value {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::DateTime(time)) => time,
+        Some(Value::DateTime(time)) => *time,
+        Some(Value::Text(text)) if let Some(time) = parse_datetime(text) => time,
         Some(other) => {
             return Err(format!("Timestamp takes a datetime, not {}", other.type_name()).into());
         }
@@ -368,9 +374,13 @@ mod tests {
                 ("источник", Value::text("база")),
                 ("n", Value::Integer(1)),
                 ("пусто", Value::Null),
+                (
+                    "время",
+                    Value::DateTime(jiff::civil::date(2024, 1, 2).at(3, 4, 5, 123_456_700)),
+                ),
             ]),
             Value::Integer(3),
-            Value::DateTime(jiff::civil::date(2024, 1, 1).at(0, 0, 1, 500_000_000)),
+            Value::text("2024-01-01T00:00:01.5"),
         ];
         let message = columns.message(0, &record, 1000).expect("it is a message");
         assert_eq!(
@@ -387,7 +397,8 @@ mod tests {
             [
                 ("источник", Some("база".as_bytes())),
                 ("n", Some(&b"1"[..])),
-                ("пусто", None)
+                ("пусто", None),
+                ("время", Some(&b"2024-01-02T03:04:05.1234567"[..])),
             ]
         );
     }

@@ -28,9 +28,11 @@ const CHUNK_BYTES: usize = 1 << 20;
 const STALL: Duration = Duration::from_secs(1);
 /// How soon, and how often, the ends of partitions are asked for.
 const MEASURE_FIRST: Duration = Duration::from_millis(500);
-const MEASURE: Duration = Duration::from_secs(5);
+const MEASURE: Duration = Duration::from_secs(3);
 /// How long a topic that the library misses is looked for.
 const SEARCH: Duration = Duration::from_secs(10);
+/// How long the brokers may take to list all their topics.
+const LISTING: Duration = Duration::from_secs(2);
 
 /// Starts the task; it ends with its line.
 pub(super) fn start(
@@ -50,12 +52,24 @@ pub(super) fn start(
     drop(tokio::spawn(poller.run()));
 }
 
-/// Asks now and then for the ends of our partitions, for the lag. Apart from the polling, which must not wait for it.
-async fn measure(member: Member, line: Arc<Line>) {
+/// Asks now and then for the topics, which the library would wait for, and for the ends of our partitions, for the lag. Apart from the polling, which
+/// must not wait for it.
+async fn measure(member: Member, line: Arc<Line>, settings: Arc<SourceSettings>) {
     let mut pause = MEASURE_FIRST;
+    let mut looked = Instant::now();
     while !line.is_over() {
         sleep(pause).await;
         let places = line.places();
+        if looked.elapsed() >= MEASURE {
+            looked = Instant::now();
+            if let Err(error) = look_for_topics(&member, &settings).await {
+                line.fail(error);
+                return;
+            }
+            if places.is_empty() {
+                look_for_matches(&member, &line, &settings).await;
+            }
+        }
         if places.is_empty() {
             continue;
         }
@@ -69,6 +83,41 @@ async fn measure(member: Member, line: Arc<Line>) {
             Err(error) => tracing::debug!(%error, "the ends of partitions are not known"),
         }
     }
+}
+
+/// Finds out whether a topic is gone. One that a pattern has found may go.
+async fn look_for_topics(member: &Member, settings: &SourceSettings) -> Result<(), SystemError> {
+    let member = Arc::new(member.clone());
+    let named = settings.topics.iter();
+    for topic in named.filter(|topic| !topic.starts_with('^')) {
+        if !topics::is_missing(&member, topic).await? {
+            continue;
+        }
+        let deadline = Instant::now() + SEARCH;
+        match topics::find(&member, topic, SEARCH, deadline).await {
+            Err(error) if error.class != ErrorClass::Transient => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Finds out whether patterns match no topic: a member does not even join its group then.
+async fn look_for_matches(member: &Member, line: &Line, settings: &SourceSettings) {
+    if !settings.has_only_patterns() {
+        return;
+    }
+    let listed = member.call(|consumer| {
+        let listed = consumer.fetch_metadata(None, LISTING)?;
+        let names = listed.topics().iter().map(|topic| topic.name().to_owned());
+        KafkaResult::Ok(names.collect::<Vec<_>>())
+    });
+    let Ok(Ok(names)) = listed.await else { return };
+    let matched = names.iter().any(|name| settings.may_read(name));
+    if !matched && !line.is_unmatched() {
+        tracing::warn!(group = %settings.group, topic = %settings.topics.join(", "), "no topic matches the pattern");
+    }
+    line.set_unmatched(!matched);
 }
 
 struct Poller {
@@ -85,7 +134,7 @@ impl Poller {
     async fn run(mut self) {
         let line = self.line.clone();
         let member = self.member.clone();
-        let measuring = tokio::spawn(measure(member.clone(), line.clone()));
+        let measuring = tokio::spawn(measure(member.clone(), line.clone(), self.settings.clone()));
         let polled = self.poll(&member).await;
         measuring.abort();
         // Its handle of the consumer must be gone before ours leaves.
@@ -197,7 +246,7 @@ impl Poller {
             .map(|(_, reason)| reason);
         match code {
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-                self.look_for_topics().await
+                look_for_topics(&self.member, &self.settings).await
             }
             Code::Authentication | Code::SaslAuthenticationFailed => {
                 let reason = reason.unwrap_or_else(|| code.to_string());
@@ -212,20 +261,6 @@ impl Poller {
                 Ok(())
             }
         }
-    }
-
-    /// Finds out whether a topic is gone. One that a pattern has found may go.
-    async fn look_for_topics(&self) -> Result<(), SystemError> {
-        let member = Arc::new(self.member.clone());
-        let named = self.settings.topics.iter();
-        for topic in named.filter(|topic| !topic.starts_with('^')) {
-            let deadline = Instant::now() + SEARCH;
-            match topics::find(&member, topic, SEARCH, deadline).await {
-                Err(error) if error.class != ErrorClass::Transient => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     /// Stops or resumes the library's fetching.

@@ -230,6 +230,11 @@ pub(super) fn text(name: &str, value: &Value) -> Result<String, SystemError> {
     }
 }
 
+/// True if values of the property may be printed.
+fn is_public(property: &str) -> bool {
+    side(property) != Side::Unknown && !SECRET.contains(&property)
+}
+
 /// Asks the library whether it takes the value; `nearest_option` finds what an unknown name may mean.
 ///
 /// # Errors
@@ -259,7 +264,8 @@ pub(super) fn probe(
     literal::check(name, property, value)?;
     let message = if told.contains("not supported in this build") {
         format!("option \"{name}\" is not supported by this build")
-    } else if SECRET.contains(&property) {
+    } else if !is_public(property) {
+        // A value of what nobody knows may be a secret.
         format!("option \"{name}\" does not take this value")
     } else {
         format!("option \"{name}\" does not take '{value}'")
@@ -280,7 +286,7 @@ fn unsupported(name: &str) -> SystemError {
 pub(super) fn refused(error: &KafkaError) -> SystemError {
     let told = match error {
         // The library may quote the value.
-        KafkaError::ClientConfig(_, _, key, _) if SECRET.contains(&key.as_str()) => {
+        KafkaError::ClientConfig(_, _, key, _) if !is_public(key) => {
             format!("option \"{}\" is refused", properties::option(key))
         }
         KafkaError::ClientConfig(_, told, ..) | KafkaError::ClientCreation(told) => told.clone(),
@@ -378,5 +384,10 @@ mod tests {
         assert!(!format!("{made:?}").contains("geheim"));
         let wrong = settings(&[BROKERS, ("SslKeyPem", Value::text("geheim"))]);
         assert!(!format!("{wrong:?}").contains("geheim"), "{wrong:?}");
+        let foreign = settings(&[BROKERS, ("sasl.jaas.config", Value::text("geheim"))]);
+        assert_eq!(
+            foreign.expect_err("it is none of the library"),
+            "option \"sasl.jaas.config\" does not take this value"
+        );
     }
 }

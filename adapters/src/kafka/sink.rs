@@ -82,7 +82,7 @@ impl KafkaSink {
             }
             self.topics.insert(message.topic.into());
         }
-        let delivery = Delivery::open(&client, messages.len(), deadline, self.settings.clone());
+        let delivery = Delivery::open(&client, &messages, deadline, self.settings.clone());
         delivery.hand_over(messages).await?;
         Ok(delivery)
     }

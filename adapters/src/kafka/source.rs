@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dajet_core::contract::Databases;
 use dajet_core::{
-    BoxFuture, BrokerSpec, Claim, Environment, Identity, Limit, Read, Signs, Source, SystemError,
-    Value,
+    BoxFuture, BrokerSpec, Claim, Environment, ErrorClass, Identity, Limit, Read, Signs, Source,
+    SystemError, Value,
 };
 use rdkafka::consumer::Consumer;
 use tokio::time::{Instant, timeout_at};
@@ -282,6 +282,9 @@ impl KafkaSource {
     }
 
     async fn is_at_end(&self, reader: &Reader) -> Result<bool, SystemError> {
+        if reader.line.is_unmatched() {
+            return Ok(true);
+        }
         if let Some(idle) = reader.line.idle_member() {
             return Ok(idle >= EMPTY_SHARE);
         }
@@ -338,11 +341,16 @@ impl KafkaSource {
         let asker = Arc::new(member.clone());
         let deadline = Instant::now() + CONNECTION;
         let named = self.settings.topics.iter().map(|topic| &**topic);
-        let read = named.filter(|topic| !topic.starts_with('^'));
-        let written = self.dead_letters.as_ref().map(DeadLetters::topic);
-        for topic in read.chain(written) {
+        for topic in named.filter(|topic| !topic.starts_with('^')) {
             topics::find(&asker, topic, CONNECTION, deadline).await?;
         }
-        Ok(())
+        let Some(letters) = &self.dead_letters else {
+            return Ok(());
+        };
+        let found = topics::find(&asker, letters.topic(), CONNECTION, deadline).await;
+        found.map_err(|error| match error.class {
+            ErrorClass::Misconfigured => error.with_hint("Create it, or correct DeadLetterTopic."),
+            _ => error,
+        })
     }
 }

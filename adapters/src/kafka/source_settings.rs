@@ -8,6 +8,7 @@ use dajet_core::{Environment, Identity, SystemError, Value, options};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use super::literal;
 use super::properties::{self, Side, source_side};
 use super::settings::{BROKERS, client_id, probe, refused, text};
 
@@ -206,6 +207,17 @@ impl SourceSettings {
         self.topics.iter().any(|topic| topic.starts_with('^'))
     }
 
+    /// True if no topic is named.
+    pub(super) fn has_only_patterns(&self) -> bool {
+        self.topics.iter().all(|topic| topic.starts_with('^'))
+    }
+
+    /// True if a topic of this name may be read.
+    pub(super) fn may_read(&self, topic: &str) -> bool {
+        let reads = |name: &Arc<str>| literal::reads(name, topic);
+        self.topics.iter().any(|name| reads(name) != Some(false))
+    }
+
     /// Where the consumer begins if nothing is committed.
     pub(super) fn reset(&self) -> Reset {
         match self.client.get("auto.offset.reset").map(str::trim) {
@@ -256,7 +268,7 @@ pub(super) fn is_ours_alone(property: &str) -> bool {
 
 fn topics(list: &str) -> Vec<Arc<str>> {
     let mut topics: Vec<Arc<str>> = Vec::new();
-    for topic in list.split(',').map(str::trim).filter(|t| !t.is_empty()) {
+    for topic in literal::topics(list) {
         if !topics.iter().any(|known| &**known == topic) {
             topics.push(topic.into());
         }
@@ -286,6 +298,14 @@ fn validate(options: &SourceOptions) -> Result<(), SystemError> {
     }
     if options.max_attempts == Some(0) {
         return wrong("option \"MaxAttempts\" takes a whole number from 1, not 0");
+    }
+    if let Some(pattern) = literal::wrong_pattern(&options.topic) {
+        let message = format!("option \"Topic\" takes no such pattern: '{pattern}'");
+        return wrong(&message).map_err(|error| error.with_hint(literal::PATTERN));
+    }
+    let letters = options.dead_letter.as_deref();
+    if letters.is_some_and(|topic| literal::surely_reads(&options.topic, topic)) {
+        return wrong(literal::CYCLE);
     }
     match (&options.max_attempts, &options.dead_letter) {
         (Some(_), None) => wrong("option \"MaxAttempts\" needs \"DeadLetterTopic\""),
@@ -386,6 +406,14 @@ mod tests {
         assert_eq!(
             with("AutoOffsetReset", Value::text("never")),
             "option \"AutoOffsetReset\" takes 'earliest', 'latest', 'error', 'beginning', 'end', 'smallest' or 'largest', not 'never'"
+        );
+        assert_eq!(
+            refused(&[("Topic", Value::text("t, ^eyes_(")), group.clone()]),
+            "option \"Topic\" takes no such pattern: '^eyes_('"
+        );
+        assert_eq!(
+            with("DeadLetterTopic", Value::text("t")),
+            "option \"DeadLetterTopic\" takes another topic than those that are read"
         );
         assert_eq!(
             with("MaxAttempts", Value::Integer(3)),

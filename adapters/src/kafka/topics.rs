@@ -70,6 +70,21 @@ pub(super) async fn find<A: Asker>(
     }
 }
 
+/// Asks once whether the brokers say that `topic` is not there.
+///
+/// # Errors
+/// `Fault` if the question ends badly.
+pub(super) async fn is_missing<A: Asker>(
+    client: &Arc<A>,
+    topic: &str,
+) -> Result<bool, SystemError> {
+    let answer = ask(client.clone(), topic.to_owned(), QUESTION).await?;
+    Ok(matches!(
+        answer,
+        Ok(Code::UnknownTopic | Code::UnknownTopicOrPartition)
+    ))
+}
+
 /// Asks once. The outer error is a thread that ended badly, the inner one a broker that does not answer.
 async fn ask<A: Asker>(
     client: Arc<A>,

@@ -444,7 +444,9 @@ async fn looks_for_the_dead_letter_queue_before_it_is_needed() {
     assert_eq!(error.class, ErrorClass::Misconfigured);
     assert_eq!(
         error.hint.as_deref(),
-        Some("DeadLetter \"нет такого\" is neither an exchange nor a queue.")
+        Some(
+            "DeadLetter \"нет такого\" is neither an exchange nor a queue. Without DeadLetter messages are rejected: the queue's own dead-letter exchange takes them."
+        )
     );
 }
 

@@ -5,6 +5,7 @@ mod group;
 mod laws;
 mod offsets;
 mod source;
+mod vanishing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -131,7 +131,7 @@ fn values(seen: &[(String, i64, String)]) -> Vec<usize> {
         .collect()
 }
 
-async fn fails(source: &mut dyn Source) -> SystemError {
+pub async fn fails(source: &mut dyn Source) -> SystemError {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         if let Err(error) = read(source, false).await {
