@@ -157,6 +157,7 @@ impl Mapping {
             columns,
             key,
             defaults: Defaults::EmptyValue,
+            lacking: Vec::new(),
         })
     }
 

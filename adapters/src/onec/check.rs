@@ -32,6 +32,8 @@ pub(crate) struct Checked {
     pub(crate) columns: Vec<Column>,
     /// Lower-case fragments: what differs.
     pub(crate) warnings: Vec<String>,
+    /// The names of properties that have no column, in all languages.
+    pub(crate) lacking: Vec<String>,
 }
 
 /// Joins a derived table with its real columns; the derived table then says what is there.
@@ -45,6 +47,7 @@ pub(crate) fn check(derived: &mut Derived, real: &[Real], year_offset: i16) -> C
     let mut checked = Checked {
         columns: Vec::with_capacity(derived.properties.len()),
         warnings: Vec::new(),
+        lacking: Vec::new(),
     };
     let table = derived.table.clone();
     derived.properties.retain_mut(|property| {
@@ -56,6 +59,8 @@ pub(crate) fn check(derived: &mut Derived, real: &[Real], year_offset: i16) -> C
             if !property.optional {
                 let name = &property.name;
                 let column = &property.base;
+                checked.lacking.push(name.clone());
+                checked.lacking.extend(property.aliases.iter().cloned());
                 checked.warnings.push(format!(
                     "property \"{name}\" is left out: table \"{table}\" has no column \"{column}\""
                 ));

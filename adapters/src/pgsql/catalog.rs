@@ -167,7 +167,8 @@ impl Catalog {
                 }
             };
             let table = table.map(onec::follow).map(Arc::new);
-            if let Some(table) = &table {
+            // One that lacks columns may have them at the next look.
+            if let Some(table) = table.as_ref().filter(|table| table.lacking.is_empty()) {
                 let mut known = self.known.lock();
                 known.tables.insert(name.clone(), Arc::clone(table));
             }
@@ -534,6 +535,11 @@ fn join(derived: &mut Derived, relation: &Relation, details: &Details, years: i1
         columns: checked.columns,
         key: details.key(relation),
         defaults: Defaults::EmptyValue,
+        lacking: checked
+            .lacking
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
     }
 }
 
@@ -551,6 +557,7 @@ fn plain(relation: &Relation, name: &Arc<str>, details: &Details) -> Table {
         columns: columns.collect(),
         key: details.key(relation),
         defaults: Defaults::Database,
+        lacking: Vec::new(),
     }
 }
 

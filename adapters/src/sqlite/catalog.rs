@@ -160,6 +160,7 @@ fn plain(connection: &Connection, listed: &[Listed], name: &str) -> Result<Optio
         columns: columns.collect(),
         key,
         defaults: Defaults::Database,
+        lacking: Vec::new(),
     }))
 }
 

@@ -159,9 +159,17 @@ pub struct Table {
     pub key: TableKey,
     /// What fills the columns that an INSERT does not name.
     pub defaults: Defaults,
+    /// Names of columns that metadata gives it and that it lacks: somebody may be changing it just now.
+    pub lacking: Vec<Arc<str>>,
 }
 
 impl Table {
+    /// True if metadata gives it a column of this name that it lacks.
+    pub fn lacks(&self, name: &str) -> bool {
+        let folded = fold(name);
+        self.lacking.iter().any(|lacking| fold(lacking) == folded)
+    }
+
     /// Finds a column: exact match first, else the only one that matches without regard to case, else by another name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         find(&self.columns, name, |c| &c.name).or_else(|| {

@@ -136,6 +136,7 @@ impl World {
                     .collect(),
             ),
             defaults: Defaults::Database,
+            lacking: Vec::new(),
         };
         self.state().create(database, described);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dajet_core::diagnostic::nearest;
 use dajet_core::query::{self, Binary, Function, Part};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Table, Value};
+use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Table, Value};
 
 use super::{Binder, Source};
 use crate::ast::Name;
@@ -308,10 +308,22 @@ fn unknown(column: &str, name: &Name, table: &Table) -> Diagnostic {
         let hint = "Write it with the letters that the database has.";
         return Diagnostic::error("E_BIND", name.span, message).hint(hint);
     }
+    if table.lacks(column) {
+        return lacking(column, name.span, table);
+    }
     let message = format!("unknown column \"{column}\" in table \"{}\"", table.name);
     let near = nearest(column, table.columns.iter().map(|column| &*column.name));
     let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
     Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint)
+}
+
+/// The column is nobody's mistake: it may come back.
+pub(super) fn lacking(column: &str, span: Span, table: &Table) -> Diagnostic {
+    let message = format!(
+        "table \"{}\" has no column for \"{column}\", which metadata knows: is the configuration being updated",
+        table.name
+    );
+    Diagnostic::error("E_DB", span, message)
 }
 
 fn arithmetic_type(a: Option<DataType>, b: Option<DataType>) -> Option<DataType> {

@@ -9,7 +9,7 @@ use dajet_core::schema::{ColumnRole, Defaults, Omitted};
 use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Table, Value};
 
 use super::Binder;
-use super::columns::{part_of, with_role};
+use super::columns::{lacking, part_of, with_role};
 use super::parts::several;
 use super::typing::share;
 use crate::ast::Name;
@@ -121,6 +121,10 @@ impl Binder<'_> {
 
     /// The target column of a name.
     pub(super) fn target(&mut self, table: &Arc<Table>, name: &Name) -> Option<Arc<Column>> {
+        if table.column(&name.text).is_none() && table.lacks(&name.text) {
+            self.errors.push(lacking(&name.text, name.span, table));
+            return None;
+        }
         let Some(column) = table.column(&name.text) else {
             let message = format!(
                 "unknown column \"{}\" in table \"{}\"",

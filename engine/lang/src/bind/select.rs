@@ -331,6 +331,7 @@ fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select)
         columns,
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
+        lacking: Vec::new(),
     };
     (table, query)
 }

@@ -51,6 +51,7 @@ fn schema() -> Schema {
         ],
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
+        lacking: Vec::new(),
     });
     Schema {
         tables: vec![("Входящие".into(), Some(table))],

@@ -153,6 +153,7 @@ fn read_table(line: &str) -> Table {
         columns: Vec::new(),
         key: TableKey::RowAddress,
         defaults,
+        lacking: Vec::new(),
     }
 }
 

@@ -228,6 +228,59 @@ fn a_script_waits_for_an_update_of_the_configuration_and_goes_on() {
     );
 }
 
+#[test]
+fn columns_that_are_missing_at_the_first_bind_are_waited_for() {
+    let infobase = Infobase::new(9);
+    let source = create("lacking", &infobase);
+    fill(&source, &infobase, 1, 1, "'t'");
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "DECLARE @m object
+         DECLARE @o object
+         USE '{}'
+           CONSUME TOP 5 НомерСообщения, ТипСообщения INTO @m FROM РегистрСведений.ИсходящиеСообщения ORDER BY НомерСообщения
+           SELECT n = COUNT(Вес) INTO @o FROM Справочник.Номенклатура WHERE Код = @m.ТипСообщения
+           PRINT @o.n
+         END",
+        source.address()
+    );
+    std::fs::write(folder.path().join("s.djs"), script).unwrap();
+    let columns = [
+        (
+            "РегистрСведений.ИсходящиеСообщения",
+            "ТипСообщения",
+            "varchar(1024) NOT NULL DEFAULT 't'",
+        ),
+        (
+            "Справочник.Номенклатура",
+            "Вес",
+            "numeric(15,3) NOT NULL DEFAULT 0",
+        ),
+    ];
+    for (table, name, _) in columns {
+        let drop = format!("ALTER TABLE [{table}] DROP COLUMN [{table}.{name}]");
+        source.execute(&infobase.physical(&drop));
+    }
+    let arguments = [
+        "run",
+        "s.djs",
+        "--until-idle",
+        "--set",
+        "IdleDelay=0.05",
+        "--set",
+        "ErrorDelay=0.2",
+    ];
+    let mut node = Node::start(folder.path(), &arguments, &[]);
+    for (table, name, type_name) in columns {
+        node.wait_for_error(&format!("no column for \"{name}\""));
+        let add = format!("ALTER TABLE [{table}] ADD COLUMN [{table}.{name}] {type_name}");
+        source.execute(&infobase.physical(&add));
+    }
+    let run = node.finish();
+    run.expect(0, &["is the configuration being updated"]);
+    assert_eq!(run.out, "0\n", "{run}");
+}
+
 /// Waits until so many messages have come.
 fn wait_for(target: &Database, infobase: &Infobase, wanted: usize) {
     let begun = Instant::now();
