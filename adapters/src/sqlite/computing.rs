@@ -1,6 +1,9 @@
 //! Functions of the language that give in SQLite what they give in the machine: exact decimals, text forms, casts, parts of
 //! texts.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use dajet_core::value::parse_datetime;
 use dajet_core::{DataType, Decimal};
 use jiff::SignedDuration;
@@ -10,6 +13,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 use uuid::Uuid;
 
+use super::digits;
 use super::values::from_reference;
 
 /// `dajet_add` and the others: exact arithmetic.
@@ -20,7 +24,7 @@ pub const ARITHMETIC: [&str; 5] = [
     "dajet_div",
     "dajet_rem",
 ];
-/// -1, 0 or 1: how two numbers compare.
+/// -1, 0 or 1: how two values compare, texts of numbers as numbers, which come before other texts and these before bytes.
 pub const COMPARE: &str = "dajet_compare";
 /// A number with the digits that its column declares.
 pub const SCALED: &str = "dajet_scaled";
@@ -66,12 +70,7 @@ pub fn register(connection: &Connection) -> Result<()> {
         connection
             .create_scalar_function(name, 2, pure, move |context| arithmetic(context, index))?;
     }
-    connection.create_scalar_function(COMPARE, 2, pure, |context| {
-        let (Some(a), Some(b)) = (number(context, 0)?, number(context, 1)?) else {
-            return Ok(None);
-        };
-        Ok(Some(a.exact().compare(b.exact()) as i64))
-    })?;
+    connection.create_scalar_function(COMPARE, 2, pure, compare)?;
     connection.create_scalar_function(SCALED, 2, pure, |context| {
         let scale = u8::try_from(context.get::<i64>(1)?).unwrap_or(0);
         Ok(match number(context, 0)? {
@@ -140,6 +139,24 @@ fn number(context: &Context<'_>, index: usize) -> Result<Option<Number>> {
         Ok(value) => Ok(Some(Number::Exact(value))),
         Err(_) => Err(refused(format!("\"{text}\" is no number"))),
     }
+}
+
+fn compare(context: &Context<'_>) -> Result<Option<i64>> {
+    let text = |index| match context.get_raw(index) {
+        ValueRef::Integer(value) => Cow::Owned(value.to_string()),
+        ValueRef::Real(value) => Cow::Owned(format!("{value}")),
+        ValueRef::Text(bytes) => String::from_utf8_lossy(bytes),
+        ValueRef::Null | ValueRef::Blob(_) => Cow::Borrowed(""),
+    };
+    let ordering = match (context.get_raw(0), context.get_raw(1)) {
+        (ValueRef::Null, _) | (_, ValueRef::Null) => return Ok(None),
+        (ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
+        (ValueRef::Blob(a), ValueRef::Blob(b)) => a.cmp(b),
+        (ValueRef::Blob(_), _) => Ordering::Greater,
+        (_, ValueRef::Blob(_)) => Ordering::Less,
+        _ => digits::compare(&text(0), &text(1)),
+    };
+    Ok(Some(ordering as i64))
 }
 
 fn stored(value: Decimal) -> Value {

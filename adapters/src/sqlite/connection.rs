@@ -90,7 +90,7 @@ pub fn open(
     if absent && absence == Absent::Refused {
         let message = format!("{attempt}: the file does not exist");
         let error = SystemError::misconfigured("E_DB", message)
-            .with_hint("Check the path: a file is created only when something is written to it.");
+            .with_hint("Check the path. A new file would have no tables: make the database with its tables first.");
         return Err(error.into());
     }
     let mut connection = connect(location, absence).map_err(|e| classify(&attempt, e))?;

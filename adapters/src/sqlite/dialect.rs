@@ -11,7 +11,7 @@ use dajet_core::{Shape, SystemError, Value};
 
 use super::functions;
 use super::kind::Kind;
-use super::texts::is_computed;
+use super::texts::{data_type_of, is_computed, is_number_beside, is_written};
 
 /// Where a parameter of the text comes from and how it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,7 +171,7 @@ impl Writer {
         self.push(distinct(select));
         for (index, output) in select.columns.iter().enumerate() {
             self.push(if index > 0 { ", " } else { "" });
-            self.expr(&output.expr)?;
+            self.told_apart(&output.expr)?;
             self.push(&format!(" AS {}", quote(&output.name)));
         }
         self.rest(select)
@@ -244,7 +244,7 @@ impl Writer {
         }
         for (index, key) in select.group.iter().enumerate() {
             self.push(if index == 0 { " GROUP BY " } else { ", " });
-            self.expr(key)?;
+            self.sorted(key)?;
         }
         if let Some(having) = &select.having {
             self.push(" HAVING ");
@@ -286,12 +286,12 @@ impl Writer {
         let (alias, column) = match &output.expr {
             Expr::Column { alias, column } => (alias, column),
             expr => {
-                self.expr(expr)?;
+                self.exact(expr)?;
                 return Ok(Reader::One(output_kind(output)));
             }
         };
         if column.parts.len() == 1 {
-            self.expr(&output.expr)?;
+            self.keyed(&output.expr)?;
             let of_column = Kind::of_column(column);
             return Ok(Reader::One(match output.data_type {
                 Some(asked) if asked != column.data_type => Kind::of_type(asked),
@@ -386,7 +386,8 @@ impl Writer {
                 self.push(functions::NEW_UUID_BYTES);
                 self.push("()");
             }
-            expr => self.expr(expr)?,
+            Expr::Literal(value) => self.stored_literal(value, kind, &column.name)?,
+            expr => self.exact(expr)?,
         }
         Ok(())
     }
@@ -496,7 +497,12 @@ impl Writer {
         Ok(())
     }
 
-    fn wrapped(&mut self, before: &str, expr: &Expr, after: &str) -> Result<(), SystemError> {
+    pub(super) fn wrapped(
+        &mut self,
+        before: &str,
+        expr: &Expr,
+        after: &str,
+    ) -> Result<(), SystemError> {
         self.push(before);
         self.expr(expr)?;
         self.push(after);
@@ -504,15 +510,20 @@ impl Writer {
     }
 
     /// An operand beside a column: a parameter is stored as the column keeps its values.
-    fn beside(&mut self, expr: &Expr, other: &Expr) -> Result<(), SystemError> {
+    pub(super) fn beside(&mut self, expr: &Expr, other: &Expr) -> Result<(), SystemError> {
         match (expr, other) {
+            (Expr::Literal(Value::Decimal(_)), Expr::Column { column, .. })
+                if Kind::keeps_digits(column) =>
+            {
+                self.exact(expr)
+            }
             (Expr::Parameter { index, part, .. }, Expr::Column { column, .. })
                 if column.parts.len() == 1 =>
             {
                 self.bind(*index, Kind::of_part(*part, Kind::of_column(column)), None);
                 Ok(())
             }
-            _ => self.expr(expr),
+            _ => self.keyed(expr),
         }
     }
 
@@ -532,7 +543,7 @@ impl Writer {
             | Binary::LessOrEqual
             | Binary::Greater
             | Binary::GreaterOrEqual
-                if is_computed(left) || is_computed(right) =>
+                if is_number_beside(left, right) || is_number_beside(right, left) =>
             {
                 return self.compared(op.sign(), left, right);
             }
@@ -552,37 +563,27 @@ impl Writer {
         Ok(())
     }
 
-    fn in_list(&mut self, operand: &Expr, list: &[Expr], not: bool) -> Result<(), SystemError> {
-        self.wrapped("(", operand, if not { " NOT IN (" } else { " IN (" })?;
-        for (index, item) in list.iter().enumerate() {
-            if index > 0 {
-                self.push(", ");
-            }
-            self.beside(item, operand)?;
-        }
-        self.push("))");
-        Ok(())
-    }
-
     fn case(
         &mut self,
         branches: &[(Expr, Expr)],
         otherwise: Option<&Expr>,
     ) -> Result<(), SystemError> {
+        let mut results = branches.iter().map(|(_, result)| result).chain(otherwise);
+        let exact = results.any(is_written);
         self.push("CASE");
         for (condition, result) in branches {
             self.wrapped(" WHEN ", condition, " THEN ")?;
-            self.expr(result)?;
+            self.chosen(result, exact)?;
         }
         if let Some(result) = otherwise {
             self.push(" ELSE ");
-            self.expr(result)?;
+            self.chosen(result, exact)?;
         }
         self.push(" END");
         Ok(())
     }
 
-    fn literal(&mut self, value: &Value) -> Result<(), SystemError> {
+    pub(super) fn literal(&mut self, value: &Value) -> Result<(), SystemError> {
         match value {
             Value::Null => self.push("NULL"),
             Value::Boolean(value) => self.push(if *value { "1" } else { "0" }),
@@ -659,7 +660,7 @@ impl Writer {
             if index > 0 {
                 self.push(", ");
             }
-            self.sorted(argument)?;
+            self.argument(function, argument)?;
         }
         self.push(")");
         Ok(())
@@ -744,15 +745,21 @@ fn distinct(select: &Select) -> &'static str {
 
 /// How an output that is no plain column is read.
 fn output_kind(output: &Output) -> Kind {
+    let data_type = match output.data_type.or_else(|| data_type_of(&output.expr)) {
+        // what is too large for an integer is a decimal
+        Some(DataType::Integer) if is_computed(&output.expr) => Some(DataType::Decimal),
+        other => other,
+    };
+    let kind = data_type.map_or(Kind::Dynamic, Kind::of_type);
     match &output.expr {
         Expr::Call(Function::NewUuid, _) => Kind::Uuid { blob: false },
         Expr::Call(Function::Now | Function::Utc | Function::WholeSeconds, _) => Kind::DateTime,
         Expr::Call(Function::UuidOf | Function::Uuid1c, _) => Kind::Uuid { blob: true },
         Expr::Call(Function::Max | Function::Min, arguments) => match arguments.as_slice() {
             [Expr::Column { column, .. }] if column.parts.len() == 1 => Kind::of_column(column),
-            _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
+            _ => kind,
         },
-        _ => output.data_type.map_or(Kind::Dynamic, Kind::of_type),
+        _ => kind,
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Error, Result};
 use uuid::Uuid;
 
 use super::computing;
+use super::digits;
 use super::held::Held;
 
 /// Next number of a sequence.
@@ -40,6 +41,7 @@ pub fn register(
     held: &Arc<Mutex<Held>>,
 ) -> Result<()> {
     computing::register(connection)?;
+    digits::register(connection)?;
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     let volatile = FunctionFlags::SQLITE_UTF8;
     connection

@@ -62,13 +62,20 @@ impl Kind {
             DataType::Text if !is_text(type_name) => Self::Dynamic,
             DataType::Decimal => Self::Decimal {
                 scale: declared_scale(type_name),
-                numeric: !is_text(type_name) && !is_blob(type_name),
+                // a column of a query in FROM has no declared type
+                numeric: !(type_name.is_empty() || is_text(type_name) || is_blob(type_name)),
             },
             DataType::Uuid => Self::Uuid {
                 blob: is_blob(type_name),
             },
             other => Self::of_type(other),
         }
+    }
+
+    /// True for a column that keeps exact decimals as texts, which SQLite by itself compares letter by letter.
+    pub fn keeps_digits(column: &Column) -> bool {
+        let text = column.single().is_some_and(|part| is_text(&part.type_name));
+        text && matches!(Self::of_column(column), Self::Decimal { .. })
     }
 
     /// The kind of a logical type whose column is not known.

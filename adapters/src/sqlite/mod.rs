@@ -13,6 +13,7 @@ mod claim;
 mod computing;
 mod connection;
 mod dialect;
+mod digits;
 mod drain;
 mod failure;
 mod functions;

@@ -5,7 +5,9 @@ use dajet_core::{DataType, SystemError, Value};
 
 use super::computing;
 use super::dialect::Writer;
+use super::digits;
 use super::kind::Kind;
+use super::values::{self, Stored};
 
 type Written = Result<(), SystemError>;
 
@@ -68,7 +70,7 @@ impl Writer {
         }
         let from = data_type_of(operand);
         if from == Some(to) {
-            return self.expr(operand);
+            return self.exact(operand);
         }
         self.push(&format!("{}(", computing::CAST));
         match from {
@@ -115,14 +117,102 @@ impl Writer {
             self.push(&format!(", {scale})"));
             return Ok(());
         }
-        match operand {
-            // a number that is written with a point would be a floating one
+        self.exact(operand)
+    }
+
+    /// An expression without loss: a number that is written with a point would be a floating one.
+    pub(super) fn exact(&mut self, expr: &Expr) -> Written {
+        match expr {
             Expr::Literal(Value::Decimal(number)) => {
                 self.push(&format!("'{number}'"));
                 Ok(())
             }
-            operand => self.expr(operand),
+            expr => self.expr(expr),
         }
+    }
+
+    /// A result of CASE: with all its digits beside others that have them.
+    pub(super) fn chosen(&mut self, expr: &Expr, exact: bool) -> Written {
+        match exact {
+            true => self.number(expr),
+            false => self.expr(expr),
+        }
+    }
+
+    /// A constant as a column keeps it.
+    pub(super) fn stored_literal(&mut self, value: &Value, kind: Kind, column: &str) -> Written {
+        let stored = values::store(value, kind).map_err(|error| {
+            let message = format!("cannot write column \"{column}\": {}", error.message);
+            let misfit = SystemError::misconfigured("E_TYPE", message);
+            match error.hint {
+                Some(hint) => misfit.with_hint(hint),
+                None => misfit,
+            }
+        })?;
+        match stored {
+            Stored::Integer(number) => self.push(&number.to_string()),
+            Stored::Text(text) => self.push(&format!("'{text}'")),
+            Stored::Made(text) => self.push(&format!("'{text}'")),
+            _ => return self.literal(value),
+        }
+        Ok(())
+    }
+
+    /// An expression by which rows are told apart or compared: texts of numbers as numbers.
+    pub(super) fn keyed(&mut self, expr: &Expr) -> Written {
+        self.expr(expr)?;
+        if let Expr::Column { column, .. } = expr
+            && Kind::keeps_digits(column)
+        {
+            self.push(&format!(" COLLATE {}", digits::COLLATION));
+        }
+        Ok(())
+    }
+
+    /// A column of an inner query or of one that is united with others.
+    pub(super) fn told_apart(&mut self, expr: &Expr) -> Written {
+        match data_type_of(expr) {
+            Some(DataType::Decimal) if is_computed(expr) => self.sorted(expr),
+            _ if is_literal(expr) => self.exact(expr),
+            _ => self.keyed(expr),
+        }
+    }
+
+    /// What an aggregate is made of.
+    pub(super) fn argument(&mut self, function: &Function, expr: &Expr) -> Written {
+        let ordered = match function {
+            Function::Max | Function::Min => data_type_of(expr) == Some(DataType::Decimal),
+            Function::CountDistinct => true,
+            _ => false,
+        };
+        if ordered || !is_computed(expr) {
+            return self.sorted(expr);
+        }
+        self.wrapped("CAST(", expr, " AS NUMERIC)")
+    }
+
+    /// `x IN (…)`
+    pub(super) fn in_list(&mut self, operand: &Expr, list: &[Expr], not: bool) -> Written {
+        let by_number =
+            |item: &Expr| is_number_beside(operand, item) || is_number_beside(item, operand);
+        if list.iter().any(by_number) {
+            self.push(if not { "(NOT (" } else { "((" });
+            for (index, item) in list.iter().enumerate() {
+                self.push(if index > 0 { " OR " } else { "" });
+                self.compared(" = ", operand, item)?;
+            }
+            self.push("))");
+            return Ok(());
+        }
+        self.push("(");
+        self.keyed(operand)?;
+        self.push(if not { " NOT IN (" } else { " IN (" });
+        for (index, item) in list.iter().enumerate() {
+            self.push(if index > 0 { ", " } else { "" });
+            self.beside(item, operand)?;
+        }
+        self.push("))");
+        Ok(())
     }
 
     /// `a op b` where one side is computed: exact decimals are texts, which compare otherwise.
@@ -135,16 +225,16 @@ impl Writer {
         Ok(())
     }
 
-    /// An expression by which rows are sorted or chosen: a computed decimal as a number.
+    /// An expression by which rows are sorted, chosen or grouped: a computed number is one or the text of one.
     pub(super) fn sorted(&mut self, expr: &Expr) -> Written {
         match is_computed(expr) {
             true => {
                 self.push("CAST(");
-                self.expr(expr)?;
-                self.push(" AS NUMERIC)");
+                self.exact(expr)?;
+                self.push(&format!(" AS TEXT) COLLATE {}", digits::COLLATION));
                 Ok(())
             }
-            false => self.expr(expr),
+            false => self.keyed(expr),
         }
     }
 }
@@ -162,15 +252,60 @@ pub fn is_computed(expr: &Expr) -> bool {
             branches,
             otherwise,
         } => {
-            branches.iter().any(|(_, value)| is_computed(value))
-                || otherwise.as_deref().is_some_and(is_computed)
+            let mut values = branches.iter().map(|(_, value)| value);
+            values.any(is_written) || otherwise.as_deref().is_some_and(is_written)
+        }
+        Expr::Subquery(query) => query
+            .columns
+            .first()
+            .is_some_and(|output| is_written(&output.expr)),
+        Expr::Column { column, .. } => {
+            let exact = matches!(
+                Kind::of_column(column),
+                Kind::Decimal { numeric: false, .. }
+            );
+            exact && !Kind::keeps_digits(column)
         }
         _ => false,
     }
 }
 
+/// True for a number that may be written as a text.
+pub fn is_written(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(Value::Decimal(_)) => true,
+        Expr::Parameter { data_type, .. } => *data_type == Some(DataType::Decimal),
+        Expr::Column { column, .. } => Kind::keeps_digits(column) || is_computed(expr),
+        expr => is_computed(expr),
+    }
+}
+
+/// True for an expression that SQLite by itself would compare with the other side as what it is not.
+pub fn is_number_beside(expr: &Expr, other: &Expr) -> bool {
+    match (expr, other) {
+        // without a declared type a column holds numbers and texts of numbers
+        (Expr::Column { column, .. }, Expr::Literal(Value::Decimal(_)))
+            if Kind::of_column(column) == Kind::Dynamic =>
+        {
+            true
+        }
+        (Expr::Call(..), Expr::Parameter { .. }) => {
+            matches!(expr, Expr::Call(Function::Sum | Function::Average, _))
+                || matches!(
+                    data_type_of(expr),
+                    Some(DataType::Integer | DataType::Decimal)
+                )
+        }
+        _ => is_computed(expr),
+    }
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(_))
+}
+
 /// The logical type of an expression, as far as it is known.
-fn data_type_of(expr: &Expr) -> Option<DataType> {
+pub fn data_type_of(expr: &Expr) -> Option<DataType> {
     match expr {
         Expr::Column { column, .. } => Some(column.data_type),
         Expr::Parameter { data_type, .. } => *data_type,

@@ -214,6 +214,11 @@ pub fn store(value: &Value, kind: Kind) -> Result<Stored<'_>, SystemError> {
         (Kind::Integer, value) => integer(value),
         (Kind::Decimal { numeric, .. }, value) => decimal(value, numeric)?,
         (Kind::DateTime, value) => date_time(value),
+        (Kind::Text, Value::Binary(_)) => {
+            let hint =
+                "Keep bytes in a column of type BLOB; '' + value makes their hexadecimal text.";
+            return Err(refused(value, kind).with_hint(hint));
+        }
         (Kind::Text, value) => Some(text(value)),
         (Kind::Binary, Value::Binary(bytes)) => Some(Stored::Blob(bytes)),
         (Kind::Binary, Value::Uuid(uuid)) => Some(Stored::Sixteen(to_reference(*uuid))),

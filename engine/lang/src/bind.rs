@@ -15,7 +15,7 @@ use dajet_core::query::{self, Body, Part};
 use dajet_core::{DataType, Diagnostic, Entity, Record, Schema, Span, Table, Value};
 use jiff::civil::DateTime;
 
-use crate::ast::Name;
+use crate::ast::{BinaryOp, Name, UnaryOp};
 use crate::machine::convert::adapt;
 use crate::names::{self, ExprKind, last_part};
 use crate::plan::{Detail, Plan, StatementId, StatementPlan, Variable};
@@ -290,9 +290,43 @@ impl<'a> Binder<'a> {
         match &self.plan.parameters[index].kind {
             program::ExprKind::Constant(Value::Text(_)) => Some(DataType::Text),
             program::ExprKind::Binary { text: true, .. } => Some(DataType::Text),
+            kind @ program::ExprKind::Binary { .. } => self.type_of_numbers(kind),
             program::ExprKind::Slot(slot) => data_type(self.variables[*slot].declared),
+            program::ExprKind::Unary(UnaryOp::Minus, operand) => {
+                self.type_of_numbers(&operand.kind)
+            }
             program::ExprKind::Cast(_, target) => data_type(target.to),
             program::ExprKind::Call(function, _) => function.result(),
+            _ => None,
+        }
+    }
+
+    /// The type of arithmetic, where it is one of numbers that are known to be such.
+    fn type_of_numbers(&self, kind: &program::ExprKind) -> Option<DataType> {
+        match kind {
+            program::ExprKind::Constant(Value::Integer(_)) => Some(DataType::Integer),
+            program::ExprKind::Constant(Value::Decimal(_)) => Some(DataType::Decimal),
+            program::ExprKind::Unary(UnaryOp::Minus, operand) => {
+                self.type_of_numbers(&operand.kind)
+            }
+            program::ExprKind::Slot(slot) => match self.variables[*slot].declared {
+                Type::Integer => Some(DataType::Integer),
+                Type::Number | Type::Decimal => Some(DataType::Decimal),
+                _ => None,
+            },
+            program::ExprKind::Binary { op, sides, .. } => {
+                use BinaryOp::{Add, Divide, Multiply, Remainder, Subtract};
+                if !matches!(op, Add | Subtract | Multiply | Divide | Remainder) {
+                    return None;
+                }
+                match (
+                    self.type_of_numbers(&sides.0.kind)?,
+                    self.type_of_numbers(&sides.1.kind)?,
+                ) {
+                    (DataType::Integer, DataType::Integer) => Some(DataType::Integer),
+                    _ => Some(DataType::Decimal),
+                }
+            }
             _ => None,
         }
     }

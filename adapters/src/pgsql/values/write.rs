@@ -8,7 +8,9 @@ use bytes::{BufMut, BytesMut};
 use dajet_core::schema::ColumnRole;
 use dajet_core::value::{parse_datetime, parse_entity};
 use dajet_core::{Decimal, Entity, Record, Value};
+use jiff::Timestamp;
 use jiff::civil::{DateTime, Time};
+use jiff::tz::TimeZone;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
@@ -243,7 +245,11 @@ fn whole(value: &Value, wire: Wire, out: &mut BytesMut) -> Result<(), String> {
         Wire::Float4 => out.put_f32(real(value).ok_or_else(wrong)?),
         Wire::Float8 => out.put_f64(real(value).ok_or_else(wrong)?),
         Wire::Timestamp | Wire::TimestampTz => {
-            out.put_i64(microseconds_of(date_time(value).ok_or_else(wrong)?));
+            let time = match wire {
+                Wire::TimestampTz => date_time(value).or_else(|| moment(value)),
+                _ => date_time(value),
+            };
+            out.put_i64(microseconds_of(time.ok_or_else(wrong)?));
         }
         Wire::Date => out.put_i32(days_of(date_time(value).ok_or_else(wrong)?.date())),
         Wire::Time => out.put_i64(time(value).ok_or_else(wrong)?),
@@ -291,6 +297,9 @@ fn put_text(value: &Value, out: &mut BytesMut) -> Result<(), String> {
         Value::Text(text) => put(text, out),
         Value::Object(_) | Value::Array(_) => {
             Err(format!("a value of type {}; use JSON()", value.type_name()))
+        }
+        Value::Binary(_) => {
+            Err("bytes as text; keep them in a column of bytes, or write '' + value".to_owned())
         }
         value => put(&value.to_string(), out),
     }
@@ -348,6 +357,15 @@ fn decimal(value: &Value) -> Option<Decimal> {
 
 fn real<F: std::str::FromStr>(value: &Value) -> Option<F> {
     decimal(value)?.to_string().parse().ok()
+}
+
+/// The time in UTC of a text with an offset.
+fn moment(value: &Value) -> Option<DateTime> {
+    let Value::Text(text) = value else {
+        return None;
+    };
+    let moment: Timestamp = text.trim().parse().ok()?;
+    Some(moment.to_zoned(TimeZone::UTC).datetime())
 }
 
 fn date_time(value: &Value) -> Option<DateTime> {

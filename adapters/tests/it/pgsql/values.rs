@@ -123,11 +123,12 @@ async fn a_text_of_10_megabytes_goes_both_ways() {
 
 #[tokio::test]
 async fn converts_to_the_type_of_the_column_or_names_it() {
-    let sql = "CREATE TABLE t (i int, n numeric(10, 2), b boolean, d date, ts timestamp, u uuid, txt text, bin bytea)";
+    let sql = "CREATE TABLE t (i int, n numeric(10, 2), b boolean, d date, ts timestamp, u uuid, txt text, bin bytea, \
+               tz timestamptz)";
     let database = Database::with(sql).await;
     let service = database.service();
     let target = table(&service, "t").await;
-    let names = ["i", "n", "b", "d", "ts", "u", "txt", "bin"];
+    let names = ["i", "n", "b", "d", "ts", "u", "txt", "bin", "tz"];
     let uuid = "643c479d-cacf-4048-11f0-2426af738206";
     let record = vec![
         Value::text(" 42 "),
@@ -138,6 +139,7 @@ async fn converts_to_the_type_of_the_column_or_names_it() {
         Value::text(uuid),
         decimal("1.50"),
         Value::text("0x00ff"),
+        Value::text("2026-01-02T03:04:05+05:00"),
     ];
     service
         .execute(&insert(&target, &names), &[record])
@@ -152,9 +154,12 @@ async fn converts_to_the_type_of_the_column_or_names_it() {
         Value::Uuid(uuid.parse().expect("a uuid")),
         Value::text("1.50"),
         Value::Binary(vec![0, 255].into()),
+        date("2026-01-01T22:04:05"),
     ];
     assert_eq!(query(&service, select(&target, &names)).await, [expected]);
     for (name, value) in [
+        ("txt", Value::Binary(vec![0x41, 0xff].into())),
+        ("tz", Value::text("2026-01-02T03:04:05+99:00")),
         ("i", Value::text("сорок")),
         ("n", Value::text("1,5")),
         ("d", Value::Integer(1)),

@@ -69,6 +69,11 @@ async fn reading_creates_no_file() {
     let service = open(root, "sqlite://нет.db").unwrap();
     let error = refused(service.describe(&["q".into()]).await);
     assert_eq!(error.class, ErrorClass::Misconfigured);
+    let hint = error.hint.as_deref().unwrap_or_default();
+    assert!(
+        hint.ends_with("make the database with its tables first."),
+        "{hint}"
+    );
     assert!(
         error.message.ends_with("the file does not exist"),
         "{error}"

@@ -100,6 +100,7 @@ async fn values_are_converted_to_what_the_column_keeps() {
         (0, decimal("1.5"), "\"i\""),
         (0, Value::text("x"), "\"i\""),
         (1, Value::Array(Vec::new()), "\"s\""),
+        (1, Value::Binary(vec![0x41, 0xff].into()), "\"s\""),
         (2, Value::text("вчера"), "\"d\""),
         (3, decimal("12345678901234567.891"), "\"n\""),
     ] {

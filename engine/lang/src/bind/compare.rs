@@ -9,6 +9,7 @@ use dajet_core::{Column, DataType, Diagnostic, Value};
 use super::Binder;
 use super::columns::{FoundColumn, part_of, with_role};
 use super::parts::references;
+use crate::machine::convert::adapt;
 use crate::names::{self, Expr, ExprKind};
 
 impl Binder<'_> {
@@ -48,11 +49,22 @@ impl Binder<'_> {
                 let wanted = type_of_query(&a);
                 (a, self.expr(b, wanted))
             }
-            _ => (self.expr(a, type_b), self.expr(b, type_a)),
+            _ => (self.side(a, type_b), self.side(b, type_a)),
         };
         self.comparable(equality, (&a, spans.0), &b);
         self.comparable(equality, (&b, spans.1), &a);
         query::Expr::Binary(op, Box::new(a), Box::new(b))
+    }
+
+    /// One side of a comparison: a number beside a text is what a variable would be there, its text.
+    fn side(&mut self, expr: &Expr, wanted: Option<DataType>) -> query::Expr {
+        match (&expr.kind, wanted) {
+            (
+                ExprKind::Literal(value @ (Value::Integer(_) | Value::Decimal(_))),
+                Some(DataType::Text),
+            ) => self.sent(adapt(value.clone(), DataType::Text), DataType::Text),
+            _ => self.expr(expr, wanted),
+        }
     }
 
     pub(super) fn in_query(
@@ -199,7 +211,10 @@ impl Binder<'_> {
             let operand = Box::new(self.operand(operand, type_item));
             let list = list
                 .iter()
-                .map(|item| self.operand(item, type_operand))
+                .map(|item| match item.kind {
+                    ExprKind::Literal(_) => self.side(item, type_operand),
+                    _ => self.operand(item, type_operand),
+                })
                 .collect();
             return query::Expr::InList {
                 operand,

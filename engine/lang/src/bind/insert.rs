@@ -185,6 +185,7 @@ impl Binder<'_> {
             return;
         }
         if !is_reference {
+            self.whole(column, expr);
             let value = self.operand(expr, Some(column.data_type));
             let value = self.kept(column, expr, value);
             self.put(making, column, expr, value);
@@ -211,6 +212,19 @@ impl Binder<'_> {
                     self.error("E_TYPE", span, message);
                 }
             }
+        }
+    }
+
+    /// A number with a fraction does not go into a column of whole numbers, and no database shall round it.
+    fn whole(&mut self, column: &Column, expr: &Expr) {
+        if let (DataType::Integer, ExprKind::Literal(Value::Decimal(number))) =
+            (column.data_type, &expr.kind)
+            && number.to_integer().is_none()
+        {
+            let message = format!("column \"{}\" cannot hold {number}", column.name);
+            let hint = "It keeps whole numbers: write CAST(… AS integer) to cut the fraction off.";
+            let error = Diagnostic::error("E_TYPE", expr.span, message).hint(hint);
+            self.errors.push(error);
         }
     }
 

@@ -6,6 +6,7 @@
 mod agreement;
 mod brokers;
 mod command_line;
+mod decimals;
 mod delivery;
 mod exactly_once;
 mod example_scripts;
