@@ -44,7 +44,9 @@ const FORCED: &[(&str, &str)] = &[
 /// What is set unless the author sets it.
 const DEFAULTS: &[(&str, &str)] = &[
     // The library's 64 MB for each source would add up.
-    ("queued.max.messages.kbytes", "16384"),
+    ("queued.max.messages.kbytes", "8192"),
+    // Whenever that much is waiting the library pauses its fetching; its second of pause would outlast what waits by far.
+    ("fetch.queue.backoff.ms", "10"),
     // The library's 10 s would add to the outage of every restarted broker.
     ("reconnect.backoff.max.ms", "1000"),
     ("socket.keepalive.enable", "true"),

@@ -44,6 +44,8 @@ impl Drop for Hold {
 enum Stage {
     /// A read: no transaction is open, writes are gathered.
     Gathering,
+    /// A target: its transaction begins with its first statement.
+    Fresh,
     /// A transaction is open.
     Open,
     /// A statement failed or was broken off.
@@ -71,10 +73,10 @@ impl FileClaim {
         }
     }
 
-    /// An open transaction.
+    /// A transaction that begins with its first statement: the thread is asked once for both.
     pub fn target(hold: Hold, identity: Identity, time: Duration) -> Self {
         Self {
-            stage: Stage::Open,
+            stage: Stage::Fresh,
             ..Self::source(hold, identity, time)
         }
     }
@@ -124,12 +126,17 @@ impl FileClaim {
                 }
                 Ok(answer)
             }
-            Stage::Open => {
+            Stage::Fresh | Stage::Open => {
                 self.stage = Stage::Poisoned;
                 let answer = self
-                    .run(move |state| state.execute_in(id, &statement, &batch))
+                    .run(move |state| {
+                        if stage == Stage::Fresh {
+                            state.begin(id)?;
+                        }
+                        state.execute_in(id, &statement, &batch)
+                    })
                     .await?;
-                self.stage = stage;
+                self.stage = Stage::Open;
                 Ok(answer)
             }
         }
@@ -140,28 +147,34 @@ impl FileClaim {
         table: &OffsetTable,
         advances: &[Advance],
     ) -> Result<(), SystemError> {
-        if std::mem::replace(&mut self.stage, Stage::Poisoned) != Stage::Open {
+        let stage = std::mem::replace(&mut self.stage, Stage::Poisoned);
+        if !matches!(stage, Stage::Fresh | Stage::Open) {
             return Err(poisoned());
         }
         let (table, advances, id) = (table.clone(), advances.to_vec(), self.hold.id);
-        self.run(move |state| state.advance_offsets(id, &table, &advances))
-            .await?;
+        self.run(move |state| {
+            if stage == Stage::Fresh {
+                state.begin(id)?;
+            }
+            state.advance_offsets(id, &table, &advances)
+        })
+        .await?;
         self.stage = Stage::Open;
         Ok(())
     }
 
     async fn finish(mut self) -> Result<(), SystemError> {
-        if self.stage == Stage::Poisoned {
-            return Err(poisoned());
-        }
         let id = self.hold.id;
         let queued = std::mem::take(&mut self.queued);
-        let target = self.stage == Stage::Open;
-        self.run(move |state| match target {
-            true => state.commit(id),
-            false => state.commit_source(id, &queued),
-        })
-        .await?;
+        match self.stage {
+            Stage::Poisoned => return Err(poisoned()),
+            Stage::Fresh => {}
+            Stage::Open => self.run(move |state| state.commit(id)).await?,
+            Stage::Gathering => {
+                self.run(move |state| state.commit_source(id, &queued))
+                    .await?;
+            }
+        }
         self.hold.settled = true;
         Ok(())
     }

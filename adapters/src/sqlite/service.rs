@@ -98,20 +98,10 @@ impl FileService {
         self.worker()?.run(self.time, list).await
     }
 
-    async fn open(&self) -> Result<Box<dyn Claim>, SystemError> {
-        let worker = self.worker()?;
-        let own = Arc::clone(&worker);
-        let begin = move |state: &mut super::state::State| {
-            let id = fresh_number();
-            state.begin(id)?;
-            Ok(Hold::new(Arc::clone(&own), id))
-        };
-        let hold = worker.run(self.time, begin).await?;
-        Ok(Box::new(FileClaim::target(
-            hold,
-            self.identity.clone(),
-            self.time,
-        )))
+    fn open(&self) -> Result<Box<dyn Claim>, SystemError> {
+        let hold = Hold::new(self.worker()?, fresh_number());
+        let claim = FileClaim::target(hold, self.identity.clone(), self.time);
+        Ok(Box::new(claim))
     }
 
     async fn run(&self, statement: Arc<Statement>, batch: Batch) -> Result<Answer, SystemError> {
@@ -179,7 +169,7 @@ impl Service for FileService {
     }
 
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Claim>, SystemError>> {
-        Box::pin(self.open())
+        Box::pin(async { self.open() })
     }
 
     fn keep_offsets<'a>(

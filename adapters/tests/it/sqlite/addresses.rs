@@ -6,22 +6,8 @@ use dajet_core::{ErrorClass, Value};
 use super::fixture::*;
 
 async fn probe(root: &std::path::Path, address: &str) -> Result<(), String> {
-    let query = Select {
-        distinct: false,
-        top: None,
-        columns: vec![Output {
-            name: "a".into(),
-            expr: Expr::Literal(Value::Integer(1)),
-            data_type: None,
-        }],
-        from: None,
-        filter: None,
-        order: Vec::new(),
-        ..Select::default()
-    };
-    let select = Statement::new(0, Body::Select(query));
     let service = open(root, address).map_err(|e| e.message)?;
-    match service.execute(&select, &[Vec::new()]).await {
+    match service.execute(&select_one(), &[Vec::new()]).await {
         Ok(answer) => {
             assert_eq!(answer.groups, [[[Value::Integer(1)]]]);
             Ok(())
@@ -45,7 +31,9 @@ async fn a_file_is_created_unless_its_mode_forbids() {
     let error = probe(root, "sqlite://нет/нет.db").await.unwrap_err();
     assert!(error.contains("there is no folder"), "{error}");
     let service = open(root, "sqlite://%D0%B5%D1%81%D1%82%D1%8C%20%23.db").unwrap();
-    service.begin().await.unwrap().commit().await.unwrap();
+    let mut claim = service.begin().await.unwrap();
+    claim.execute(&select_one(), &[Vec::new()]).await.unwrap();
+    claim.commit().await.unwrap();
     assert!(root.join("есть #.db").exists());
     probe(root, "sqlite://есть %23.db?mode=readonly")
         .await

@@ -254,6 +254,20 @@ pub async fn batch(source: &mut dyn Source) -> Batch {
     read(source).await.expect("there are rows")
 }
 
+/// `SELECT 1 AS a`
+pub fn select_one() -> Arc<Statement> {
+    let column = Output {
+        name: "a".into(),
+        expr: Expr::Literal(Value::Integer(1)),
+        data_type: None,
+    };
+    let select = Select {
+        columns: vec![column],
+        ..Select::default()
+    };
+    Statement::new(0, Body::Select(select))
+}
+
 /// The error of something that must not succeed.
 pub fn refused<T>(result: Result<T, SystemError>) -> SystemError {
     match result {

@@ -1,5 +1,6 @@
 //! Others that use the file: the application, other readers, other pipelines of this process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dajet_core::query::{Body, Statement};
@@ -161,10 +162,17 @@ async fn one_target_claim_waits_for_the_other() {
     let target = fixture.table("t").await;
     let write = insert(&target, &["id", "body"]);
     let mut one = fixture.service.begin().await.unwrap();
-    let service = std::sync::Arc::clone(&fixture.service);
-    let waiting = tokio::spawn(async move { service.begin().await });
-    for id in 0..50 {
-        let row = [vec![Value::Integer(id), Value::text("x")]];
+    let mut two = fixture.service.begin().await.unwrap();
+    let mut row = [vec![Value::Integer(0), Value::text("x")]];
+    one.execute(&write, &row).await.unwrap();
+    let second = Arc::clone(&write);
+    let waiting = tokio::spawn(async move {
+        let row = [vec![Value::Integer(99), Value::text("y")]];
+        two.execute(&second, &row).await.unwrap();
+        two
+    });
+    for id in 1..50 {
+        row[0][0] = Value::Integer(id);
         one.execute(&write, &row).await.unwrap();
     }
     let look = select(&target, &["id"], &[]);
@@ -175,11 +183,7 @@ async fn one_target_claim_waits_for_the_other() {
     );
     assert!(!waiting.is_finished());
     one.commit().await.unwrap();
-    let mut two = waiting.await.unwrap().unwrap();
-    two.execute(&write, &[vec![Value::Integer(99), Value::text("y")]])
-        .await
-        .unwrap();
-    two.release().await.unwrap();
+    waiting.await.unwrap().release().await.unwrap();
     assert_eq!(fixture.ask("SELECT count(*) FROM t"), ["50"]);
 }
 
@@ -208,16 +212,18 @@ async fn a_lock_of_the_application_is_waited_for_and_is_an_outage_then() {
     let short = Duration::from_millis(100);
     let service = open_for(fixture.folder.path(), "sqlite://очередь.db", short).unwrap();
     fixture.run("BEGIN IMMEDIATE");
-    let error = refused(service.begin().await);
+    let mut claim = service.begin().await.unwrap();
+    let error = refused(claim.execute(&select_one(), &[Vec::new()]).await);
     assert_eq!(error.class, ErrorClass::Transient);
     assert!(error.message.contains("database is locked"), "{error}");
-    let waiting = {
-        let service = std::sync::Arc::clone(&fixture.service);
-        tokio::spawn(async move { service.begin().await })
-    };
+    let mut claim = fixture.service.begin().await.unwrap();
+    let waiting = tokio::spawn(async move {
+        claim.execute(&select_one(), &[Vec::new()]).await.unwrap();
+        claim
+    });
     tokio::task::yield_now().await;
     fixture.run("COMMIT");
-    waiting.await.unwrap().unwrap().commit().await.unwrap();
+    waiting.await.unwrap().commit().await.unwrap();
 }
 
 #[tokio::test]
@@ -234,29 +240,13 @@ async fn a_strict_reader_waits_for_rows_that_another_holds() {
         // The thread has seen the waiting read when it has answered this.
         fixture
             .service
-            .execute(&probe(), &[Vec::new()])
+            .execute(&select_one(), &[Vec::new()])
             .await
             .unwrap();
     }
     assert!(!waiting.is_finished());
     held.claim.release().await.unwrap();
     assert_eq!(waiting.await.unwrap(), [1, 2]);
-}
-
-fn probe() -> std::sync::Arc<Statement> {
-    let one = dajet_core::query::Expr::Literal(Value::Integer(1));
-    let columns = vec![dajet_core::query::Output {
-        name: "a".into(),
-        expr: one,
-        data_type: None,
-    }];
-    Statement::new(
-        0,
-        Body::Select(dajet_core::query::Select {
-            columns,
-            ..Default::default()
-        }),
-    )
 }
 
 #[tokio::test]
@@ -278,7 +268,7 @@ async fn a_later_batch_opens_its_transaction_after_the_earlier_one() {
     for _ in 0..20 {
         fixture
             .service
-            .execute(&probe(), &[Vec::new()])
+            .execute(&select_one(), &[Vec::new()])
             .await
             .unwrap();
     }
