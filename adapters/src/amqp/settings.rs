@@ -54,27 +54,29 @@ options! {
 /// Messages of a batch if the script sets nothing.
 const BATCH_SIZE: usize = 1000;
 
-/// Parses the options of a sink; parts of the message among them are left to others. NULL says the same as absence.
+/// Parses the options of a sink; parts of the message among them are left to others. NULL says the same as absence, and so does a name that
+/// nobody knows.
 ///
 /// # Errors
-/// `Misconfigured`: an unknown name, a value that does not fit.
-pub(super) fn sink_options(options: &[(Arc<str>, Value)]) -> Result<SinkOptions, SystemError> {
-    let pairs = options
+/// `Misconfigured`: a value that does not fit.
+pub(super) fn sink_options(given: &[(Arc<str>, Value)]) -> Result<SinkOptions, SystemError> {
+    let pairs = given
         .iter()
         .filter(|(name, value)| Member::of(name).is_none() && !value.is_null())
         .map(|(name, value)| (&**name, value));
-    let parsed = SinkOptions::parse(pairs)?;
+    let parsed = SinkOptions::parse(options::effective(SinkOptions::DEFS, pairs))?;
     positive("ConfirmWindow", parsed.confirm_window)?;
     Ok(parsed)
 }
 
-/// Parses the options of a source; NULL says the same as absence.
+/// Parses the options of a source; NULL says the same as absence, and so does a name that nobody knows.
 ///
 /// # Errors
-/// `Misconfigured`: an unknown name, a value that does not fit, no queue.
-pub(super) fn source_options(options: &[(Arc<str>, Value)]) -> Result<SourceOptions, SystemError> {
-    let pairs = options.iter().filter(|(_, value)| !value.is_null());
-    let parsed = SourceOptions::parse(pairs.map(|(name, value)| (&**name, value)))?;
+/// `Misconfigured`: a value that does not fit, no queue.
+pub(super) fn source_options(given: &[(Arc<str>, Value)]) -> Result<SourceOptions, SystemError> {
+    let pairs = given.iter().filter(|(_, value)| !value.is_null());
+    let pairs = pairs.map(|(name, value)| (&**name, value));
+    let parsed = SourceOptions::parse(options::effective(SourceOptions::DEFS, pairs))?;
     if parsed.queue.is_empty() || parsed.queue.len() > 255 {
         let message = "option \"QueueName\" takes a text of 1 to 255 bytes";
         return Err(SystemError::misconfigured("E_PARAM", message));
@@ -145,6 +147,19 @@ mod tests {
             ]),
             20
         );
+    }
+
+    #[test]
+    fn goes_on_without_what_the_author_was_warned_of() {
+        let queue = ("QueueName", Value::text("очередь"));
+        let size = |size| ("BatchSize", Value::Integer(size));
+        let made = source(&[queue, ("BatchSiz", Value::Integer(3)), size(5), size(7)]);
+        assert_eq!(made.expect("it is valid").batch_max(), 7);
+        let sink = [
+            ("Headerz".into(), Value::Integer(1)),
+            ("ConfirmWindow".into(), Value::Integer(9)),
+        ];
+        assert_eq!(sink_options(&sink).expect("it is valid").confirm_window, 9);
     }
 
     #[test]

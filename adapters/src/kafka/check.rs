@@ -11,7 +11,7 @@ use super::check_source::check_source;
 use super::literal;
 use super::message::Member;
 use super::properties::{self, PRODUCER, Side, side};
-use super::settings::{BROKERS, SinkOptions, TIMEOUT, probe};
+use super::settings::{BROKERS, SinkOptions, TIMEOUT, known, probe};
 
 /// Checks the options of a statement.
 pub(super) fn check(usage: Usage, whole: Span, uses: &[OptionUse]) -> Vec<Diagnostic> {
@@ -125,11 +125,7 @@ fn check_property(option: &OptionUse) -> Option<Diagnostic> {
             option.span,
             format!("option \"{}\" is not supported", option.name),
         )),
-        Side::Unknown => Some(unknown(
-            &option.name,
-            option.span,
-            nearest_option(&option.name),
-        )),
+        Side::Unknown => check_unlisted(option, &property, nearest_option),
     }
 }
 
@@ -154,8 +150,22 @@ pub(super) fn check_value(option: &OptionUse, property: &str) -> Option<Diagnost
     Some(Diagnostic::error("E_PARAM", option.span, error.message).maybe_hint(error.hint))
 }
 
-/// The warning of a name that nobody knows.
-pub(super) fn unknown(name: &str, span: Span, near: Option<String>) -> Diagnostic {
+/// Checks an option that no list of ours has: the library knows more, and refuses what it does not know.
+pub(super) fn check_unlisted(
+    option: &OptionUse,
+    property: &str,
+    nearest_option: fn(&str) -> Option<String>,
+) -> Option<Diagnostic> {
+    match known(&option.name, property, nearest_option) {
+        Ok(()) => check_value(option, property),
+        Err(error) => Some(
+            Diagnostic::error("E_PARAM", option.span, error.message).maybe_hint(error.hint),
+        ),
+    }
+}
+
+/// The warning of a part of the message that nobody knows.
+fn unknown(name: &str, span: Span, near: Option<String>) -> Diagnostic {
     Diagnostic::warning("W020", span, format!("unknown option \"{name}\""))
         .maybe_hint(near.map(|near| format!("Did you mean \"{near}\"?")))
 }
@@ -253,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn warns_of_unknown_names_with_the_nearest() {
+    fn tells_unknown_names_with_the_nearest() {
         assert_eq!(
             found(
                 &[
@@ -265,8 +275,8 @@ mod tests {
                 &[TOPIC, ("Valeu", None), ("LingerMs", None)]
             ),
             [
-                "1 W020 unknown option \"LingrMs\" | Did you mean \"LingerMs\"?",
-                "2 W020 unknown option \"linger.mss\" | Did you mean \"linger.ms\"?",
+                "1 E_PARAM unknown option \"LingrMs\" | Did you mean \"LingerMs\"?",
+                "2 E_PARAM unknown option \"linger.mss\" | Did you mean \"linger.ms\"?",
                 "3 W020 option \"GroupId\" has no effect in PRODUCE | It is an option of CONSUME.",
                 "5 W020 unknown option \"Valeu\" | Did you mean \"Value\"?",
                 "6 W020 option \"LingerMs\" has no effect in SELECT | Move it to WITH.",

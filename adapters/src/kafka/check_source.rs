@@ -6,7 +6,7 @@ use dajet_core::contract::OptionUse;
 use dajet_core::diagnostic::nearest;
 use dajet_core::{Diagnostic, Span, Targets, Value, options};
 
-use super::check::{check_value, nearest_property, unknown};
+use super::check::{check_unlisted, check_value, nearest_property};
 use super::literal;
 use super::properties::{self, CONSUMER, PRODUCER, PRODUCER_ONLY, Side, source_side};
 use super::settings::BROKERS;
@@ -138,10 +138,7 @@ fn check_property(option: &OptionUse) -> Option<Diagnostic> {
         Some(Diagnostic::warning("W020", option.span, message).hint(hint))
     };
     match source_side(&property) {
-        Side::Unknown => {
-            let near = nearest_option(&option.name);
-            Some(unknown(&option.name, option.span, near))
-        }
+        Side::Unknown => check_unlisted(option, &property, nearest_option),
         Side::Consumer if is_ours_alone(&property) => {
             let weakens = property != "enable.partition.eof"
                 && option
@@ -248,8 +245,8 @@ mod tests {
         assert_eq!(
             found(&all),
             [
-                "3 W020 unknown option \"GruopId\" | Did you mean \"GroupId\"?",
-                "4 W020 unknown option \"BachSize\" | Did you mean \"BatchSize\"?",
+                "3 E_PARAM unknown option \"GruopId\" | Did you mean \"GroupId\"?",
+                "4 E_PARAM unknown option \"BachSize\" | Did you mean \"BatchSize\"?",
                 "5 W020 option \"LingerMs\" has no effect in CONSUME | It is an option of PRODUCE.",
                 "6 W020 option \"EnableAutoCommit\" has no effect in CONSUME | Offsets are committed when their batch is delivered, and only then.",
                 "7 W020 option \"group.id\" is given twice",

@@ -235,6 +235,35 @@ fn is_public(property: &str) -> bool {
     side(property) != Side::Unknown && !SECRET.contains(&property)
 }
 
+/// Asks the library whether it has such a property; `nearest_option` finds what an unknown name may mean.
+///
+/// # Errors
+/// `Misconfigured`.
+pub(super) fn known(
+    name: &str,
+    property: &str,
+    nearest_option: fn(&str) -> Option<String>,
+) -> Result<(), SystemError> {
+    if !refusal(property, "").is_some_and(|told| told.contains("No such configuration")) {
+        return Ok(());
+    }
+    let error = SystemError::misconfigured("E_PARAM", format!("unknown option \"{name}\""));
+    Err(match nearest_option(name) {
+        Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+        None => error,
+    })
+}
+
+/// What the library says of a property and its value, if it does not take them.
+fn refusal(property: &str, value: &str) -> Option<String> {
+    let mut one = ClientConfig::new();
+    one.set(property, value);
+    match one.create_native_config().err()? {
+        KafkaError::ClientConfig(_, told, ..) => Some(told),
+        _ => Some(String::new()),
+    }
+}
+
 /// Asks the library whether it takes the value; `nearest_option` finds what an unknown name may mean.
 ///
 /// # Errors
@@ -245,22 +274,10 @@ pub(super) fn probe(
     value: &str,
     nearest_option: fn(&str) -> Option<String>,
 ) -> Result<(), SystemError> {
-    let mut one = ClientConfig::new();
-    one.set(property, value);
-    let Err(error) = one.create_native_config() else {
+    let Some(told) = refusal(property, value) else {
         return literal::check(name, property, value);
     };
-    let told = match &error {
-        KafkaError::ClientConfig(_, told, ..) => told.as_str(),
-        _ => "",
-    };
-    if told.contains("No such configuration") {
-        let error = SystemError::misconfigured("E_PARAM", format!("unknown option \"{name}\""));
-        return Err(match nearest_option(name) {
-            Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-            None => error,
-        });
-    }
+    known(name, property, nearest_option)?;
     literal::check(name, property, value)?;
     let message = if told.contains("not supported in this build") {
         format!("option \"{name}\" is not supported by this build")

@@ -114,12 +114,12 @@ impl SourceSettings {
     /// # Errors
     /// `Misconfigured`: an option is missing, unknown or wrong.
     pub(super) fn new(
-        options: &[(Arc<str>, Value)],
+        given: &[(Arc<str>, Value)],
         environment: &Environment,
     ) -> Result<Self, SystemError> {
-        let given = || options.iter().filter(|(_, value)| !value.is_null());
+        let given = || given.iter().filter(|(_, value)| !value.is_null());
         let ours = given().filter_map(|(name, value)| Some((ours(name)?, value)));
-        let parsed = SourceOptions::parse(ours)?;
+        let parsed = SourceOptions::parse(options::effective(SourceOptions::DEFS, ours))?;
         validate(&parsed)?;
         let mut settings = Self {
             client: ClientConfig::new(),

@@ -302,6 +302,22 @@ pub fn find(defs: &'static [OptionDef], name: &str) -> Result<&'static OptionDef
         })
 }
 
+/// What of the options takes effect: those that the definitions know, of each name the last one. The author is warned of the others
+/// before a run (W020).
+pub fn effective<'a>(
+    defs: &'static [OptionDef],
+    pairs: impl IntoIterator<Item = (&'a str, &'a Value)>,
+) -> Vec<(&'a str, &'a Value)> {
+    let mut kept: Vec<(&str, &Value)> = Vec::new();
+    for (name, value) in pairs {
+        if find(defs, name).is_ok() {
+            kept.retain(|(known, _)| *known != name);
+            kept.push((name, value));
+        }
+    }
+    kept
+}
+
 /// Checks options as a script writes them: unknown names (W020), wrong literals and missing ones (E_PARAM). `whole` is
 /// the place of the statement, where a missing option is reported.
 pub fn check(
