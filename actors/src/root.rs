@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use dajet_core::{BoxFuture, Record, Sink, Value};
+use dajet_core::{BoxFuture, Record, Sink, Span, SystemError, Value};
 use dajet_lang::machine::{
     Ended, Machine, MachineSpec, Resume, Run, SinkId, SinkSpec, Step, Variables,
 };
@@ -69,12 +69,17 @@ impl Root {
                     Answered::Resume(Resume::Ended(ended))
                 }
                 _ if tokens.stop.is_cancelled() || tokens.kill.is_cancelled() => {
+                    self.flush().await?;
                     return Ok(ProgramEnd::Stopped);
                 }
+                // A delivery that is cut off tells so itself, hence it comes first.
                 step => tokio::select! {
                     biased;
-                    () = tokens.kill.cancelled() => return Ok(ProgramEnd::Stopped),
                     answered = self.answer(step) => answered?,
+                    () = tokens.kill.cancelled() => {
+                        self.flush().await?;
+                        return Ok(ProgramEnd::Stopped);
+                    }
                 },
             };
             step = match answered {
@@ -151,19 +156,28 @@ impl Root {
         });
     }
 
-    /// Delivers what is gathered, sink after sink, and waits for the receipts.
+    /// Delivers what is gathered, sink after sink, and waits for the receipts. A kill cuts it off, and what is lost by that is an error.
     async fn flush(&mut self) -> Result<(), Failure> {
+        let kill = self.tokens.kill.clone();
         for output in std::mem::take(&mut self.gathered).into_list() {
-            self.deliver(output).await?;
+            let span = self.place(&output);
+            tokio::select! {
+                biased;
+                delivered = self.deliver(output, span) => delivered?,
+                () = kill.cancelled() => return Err(cut_off(span).into()),
+            }
         }
         Ok(())
     }
 
-    async fn deliver(&mut self, output: Output) -> Result<(), PipelineError> {
-        let script = &self.script.spec;
+    fn place(&self, output: &Output) -> Span {
         let (SinkSpec::Messages { statement, .. } | SinkSpec::Rows { statement, .. }) =
             &*output.spec;
-        let span = script.plan.statement(*statement).span;
+        self.script.spec.plan.statement(*statement).span
+    }
+
+    async fn deliver(&mut self, output: Output, span: Span) -> Result<(), PipelineError> {
+        let script = &self.script.spec;
         let failed = |error| PipelineError::system(error, span);
         match &*output.spec {
             SinkSpec::Messages { spec, .. } => {
@@ -186,6 +200,14 @@ impl Root {
         }
         Ok(())
     }
+}
+
+/// The error of a delivery that a stop has left no time for.
+fn cut_off(span: Span) -> PipelineError {
+    let message = "the script was stopped before all was delivered";
+    let error = SystemError::transient("E_CONFIRM", message)
+        .with_hint("What this statement has sent may have arrived or not.");
+    PipelineError::system(error, span)
 }
 
 /// Runs a pipeline or a parallel loop to its end.

@@ -431,3 +431,50 @@ fn actors_live_on_the_threads_of_their_arbiters() {
         assert_eq!((scene.sent(), scene.left()), ((1..=40).collect(), 0));
     });
 }
+
+const ONE_SHOT: &str = "PRODUCE '{topic}' SELECT Key = 1, Value = 'раз'\n";
+
+#[test]
+fn a_kill_in_a_delivery_outside_of_sources_is_an_error() {
+    on_virtual_time(async {
+        let scene = Scene::new(0);
+        let stall = Fault::Stall(Duration::from_secs(1_000));
+        scene.world.fail_next(Operation::Acknowledge, stall);
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        let spec = scene
+            .stage
+            .spec(&scene.text(ONE_SHOT), scene.settings.clone());
+        let killing = async {
+            sleep(Duration::from_secs(1)).await;
+            stop.cancel();
+            sleep(Duration::from_secs(20)).await;
+            kill.cancel();
+        };
+        let (outcome, ()) = tokio::join!(run(spec, stop.clone(), kill.clone()), killing);
+        let error = failed(outcome);
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            (
+                "E_CONFIRM",
+                "the script was stopped before all was delivered"
+            )
+        );
+        assert!(error.span().is_some());
+    });
+}
+
+#[test]
+fn a_stop_outside_of_sources_delivers_what_is_gathered() {
+    on_virtual_time(async {
+        let scene = Scene::new(0);
+        let stop = CancellationToken::new();
+        let text = scene.text(&format!("{ONE_SHOT}SLEEP 30\nPRINT 'после'\n"));
+        let stopping = async {
+            sleep(Duration::from_secs(5)).await;
+            stop.cancel();
+        };
+        let (outcome, ()) = tokio::join!(scene.run_with(&text, stop.clone()), stopping);
+        assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
+        assert_eq!((scene.sent(), scene.printed()), (vec![1], Vec::new()));
+    });
+}
