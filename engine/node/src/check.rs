@@ -36,10 +36,10 @@ pub fn check(
     screen: &Screen,
 ) -> Result<Exit, HostError> {
     let connectors = host::connectors();
-    let mut checked = Vec::new();
-    for path in paths {
-        checked.push(compile(scripts::read(path)?, &connectors));
-    }
+    let mut checked: Vec<_> = scripts::read_all(paths)?
+        .into_iter()
+        .map(|script| compile(script, &connectors))
+        .collect();
     let mut failures = Vec::new();
     if form.connect {
         let services = host::services(settings);

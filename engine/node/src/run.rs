@@ -36,10 +36,10 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
     let status = settings.status.as_deref().map(web::listen).transpose()?;
     let parameters = parameters::read(options)?;
     let connectors = host::connectors();
-    let mut compiled = Vec::new();
-    for path in paths {
-        compiled.push(compile(scripts::read(path)?, &connectors));
-    }
+    let compiled: Vec<_> = scripts::read_all(paths)?
+        .into_iter()
+        .map(|script| compile(script, &connectors))
+        .collect();
     show(&compiled, screen);
     let plans = || compiled.iter().filter_map(|c| c.plan.as_deref());
     // With a script that does not compile nobody knows its variables.

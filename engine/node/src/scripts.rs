@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use dajet_core::{Diagnostic, Span};
 
-use crate::error::HostError;
+use crate::error::{HostError, causes};
 
 /// How deep folders are searched for scripts.
 const DEPTH_MAX: usize = 32;
 
-/// A script file's text, or the diagnostic that says why it is none.
+/// A script file's text, or the diagnostic that says why there is none.
 #[derive(Clone, Debug)]
 pub struct ScriptText {
     /// The path as people know it.
     pub name: Arc<str>,
-    /// The text; of a file that is no text, what can be shown of it.
+    /// The text; empty where there is none.
     pub text: Arc<str>,
-    /// Set if the file is no text.
+    /// Set if the file is no text, or cannot be read.
     pub unreadable: Option<Diagnostic>,
 }
 
@@ -47,6 +47,27 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, HostError> {
     let mut seen = BTreeSet::new();
     found.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Ok(found)
+}
+
+/// Reads scripts. One of several that cannot be read disturbs no other: it gets a diagnostic.
+///
+/// # Errors
+/// Those of [`read`] if there is one path.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<ScriptText>, HostError> {
+    if let [path] = paths {
+        return read(path).map(|script| vec![script]);
+    }
+    let found = paths.iter().map(|path| {
+        read(path).unwrap_or_else(|error| {
+            let diagnostic = Diagnostic::error("E_FILE", Span::default(), causes(&error));
+            ScriptText {
+                name: path.display().to_string().into(),
+                text: "".into(),
+                unreadable: Some(diagnostic.maybe_hint(error.hint().map(str::to_owned))),
+            }
+        })
+    });
+    Ok(found.collect())
 }
 
 /// Reads one script.
@@ -104,13 +125,17 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), H
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
+        let is_script = || {
+            let named = path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("djs"));
+            // A pipe would be waited for; a link that leads nowhere is told when it is read.
+            named && std::fs::metadata(&path).map_or(true, |kind| kind.is_file())
+        };
         // Links to folders are not followed: they may form a circle.
         if entry.file_type().map_err(fail)?.is_dir() {
             search(&path, depth - 1, found)?;
-        } else if path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("djs"))
-        {
+        } else if is_script() {
             found.push(path);
         }
     }
@@ -147,6 +172,25 @@ mod tests {
                 .to_string()
                 .contains("is a folder")
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_script_that_cannot_be_read_disturbs_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        std::fs::write(at("заказы.djs"), "PRINT 1").unwrap();
+        std::os::unix::fs::symlink(at("нет"), at("ссылка.djs")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("s.djs")).unwrap();
+        let found = find(&[root.path().to_owned()]).unwrap();
+        assert_eq!(found, [at("заказы.djs"), at("ссылка.djs")]);
+        let read_ones = read_all(&found).unwrap();
+        assert_eq!(&*read_ones[0].text, "PRINT 1");
+        assert!(read_ones[0].unreadable.is_none());
+        let told = read_ones[1].unreadable.as_ref().unwrap();
+        assert!(told.message.contains("cannot read script"), "{told:?}");
+        assert_eq!((told.code, told.hint.as_deref()), ("E_FILE", None));
+        assert!(read_all(&[at("ссылка.djs")]).is_err());
     }
 
     #[test]
