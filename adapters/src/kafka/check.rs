@@ -158,9 +158,9 @@ pub(super) fn check_unlisted(
 ) -> Option<Diagnostic> {
     match known(&option.name, property, nearest_option) {
         Ok(()) => check_value(option, property),
-        Err(error) => Some(
-            Diagnostic::error("E_PARAM", option.span, error.message).maybe_hint(error.hint),
-        ),
+        Err(error) => {
+            Some(Diagnostic::error("E_PARAM", option.span, error.message).maybe_hint(error.hint))
+        }
     }
 }
 

@@ -31,16 +31,39 @@ impl fmt::Display for Address {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return f.write_str(&self.0);
         };
-        let end = rest.rfind('@');
-        let Some(end) = end else {
-            return f.write_str(&self.0);
+        write!(f, "{scheme}://")?;
+        let place = match rest.rsplit_once('@') {
+            None => rest,
+            Some((user, place)) => {
+                match user.split_once(':') {
+                    Some((user, _)) => write!(f, "{user}:***@")?,
+                    None => write!(f, "{user}@")?,
+                }
+                place
+            }
         };
-        let (user, host) = (&rest[..end], &rest[end + 1..]);
-        match user.split_once(':') {
-            Some((user, _)) => write!(f, "{scheme}://{user}:***@{host}"),
-            None => write!(f, "{scheme}://{user}@{host}"),
+        let (place, query) = match place.split_once('?') {
+            Some((place, query)) => (place, Some(query)),
+            None => (place, None),
+        };
+        f.write_str(place)?;
+        for (index, pair) in query.iter().flat_map(|query| query.split('&')).enumerate() {
+            f.write_str(if index == 0 { "?" } else { "&" })?;
+            match pair.split_once('=') {
+                Some((name, _)) if is_secret(name) => write!(f, "{name}=***")?,
+                _ => f.write_str(pair)?,
+            }
         }
+        Ok(())
     }
+}
+
+/// True for parameters that may hold a password, known to a connector or not.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "pwd", "secret"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 impl fmt::Debug for Address {
@@ -81,5 +104,10 @@ mod tests {
         assert_eq!(address.to_string(), "pgsql://user:***@host:1/база");
         assert_eq!(format!("{address:?}"), "\"pgsql://user:***@host:1/база\"");
         assert_eq!(Address::new("kafka").to_string(), "kafka");
+        let address = Address::new("pgsql://host/база?user=u&Password=geheim&map=x");
+        assert_eq!(
+            address.to_string(),
+            "pgsql://host/база?user=u&Password=***&map=x"
+        );
     }
 }

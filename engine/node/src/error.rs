@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use dajet_core::diagnostic::nearest;
 use dajet_core::{Address, SystemError};
 
+use crate::mask::mask;
+
 /// The process's exit code. Of several scripts the highest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -179,9 +181,9 @@ pub struct Chain<'a>(pub &'a HostError);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", causes(self.0))?;
+        write!(f, "error: {}", mask(&causes(self.0)))?;
         match self.0.hint() {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
+            Some(hint) => write!(f, "\n  hint: {}", mask(hint)),
             None => Ok(()),
         }
     }
@@ -196,10 +198,10 @@ fn nearest_file(path: &Path) -> Option<String> {
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
-    let near = nearest(
-        path.file_name()?.to_str()?,
-        names.iter().map(String::as_str),
-    )?;
+    let wanted = path.file_name()?.to_str()?;
+    // A link that leads nowhere has the name, and no file.
+    let others = names.iter().map(String::as_str).filter(|n| *n != wanted);
+    let near = nearest(wanted, others)?;
     Some(format!(
         "Did you mean \"{}\"?",
         path.with_file_name(near).display()

@@ -120,8 +120,11 @@ fn dispatch(args: Vec<OsString>, screen: &Screen) -> Result<Exit, HostError> {
 }
 
 fn status_address(text: &str) -> Result<String, HostError> {
-    web::address::parse(text)
-        .map_err(|why| HostError::usage(format!("status address cannot be \"{text}\": {why}")))
+    web::address::parse(text).map_err(|why| {
+        // Before it may stand a password.
+        let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        HostError::usage(format!("status address cannot be \"{shown}\": {why}"))
+    })
 }
 
 fn no_address() -> HostError {

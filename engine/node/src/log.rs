@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(
             fields_for_test().text("2026-01-02 03:04:05", "warn"),
             "[2026-01-02 03:04:05] [warn] [заказы.djs] batch released at заказы.djs:3:1 batch=7 error=cannot connect to \
-             pgsql://u:****@h/d refused"
+             pgsql://u:***@h/d refused"
         );
     }
 
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(line["batch"], 7);
         assert_eq!(
             line["error"],
-            "cannot connect to pgsql://u:****@h/d\nrefused"
+            "cannot connect to pgsql://u:***@h/d\nrefused"
         );
     }
 }

@@ -8,7 +8,7 @@ use dajet_core::span::position;
 use dajet_core::{Diagnostic, Label, Severity, Span, SystemError};
 
 use crate::error::causes;
-use crate::mask::mask;
+use crate::mask::{Masked, mask};
 
 /// A script as messages show it.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ pub fn terminal(source: Source<'_>, report: &Report<'_>, colour: bool) -> String
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let text = mask(source.text);
+    let text = Masked::new(source.text);
     let title = level
         .primary_title(mask(&report.message))
         .id(report.code.to_owned());
@@ -132,7 +132,7 @@ pub fn json(source: Source<'_>, diagnostics: &[Diagnostic]) -> Vec<Json> {
 
 fn snippet<'a>(
     name: &'a str,
-    text: &'a str,
+    text: &'a Masked,
     span: Span,
     labels: &'a [Label],
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
@@ -141,16 +141,17 @@ fn snippet<'a>(
             .span(range(text, label.span))
             .label(mask(&label.message))
     });
-    Snippet::source(text)
+    Snippet::source(&*text.text)
         .path(name)
         .annotation(AnnotationKind::Primary.span(range(text, span)))
         .annotations(others)
 }
 
-/// The bytes of a span, moved to whole characters within the text.
-fn range(text: &str, span: Span) -> std::ops::Range<usize> {
+/// The bytes of a span of the original, moved to whole characters within the text.
+fn range(masked: &Masked, span: Span) -> std::ops::Range<usize> {
+    let text = &masked.text;
     let boundary = |offset: u32| {
-        let offset = (offset as usize).min(text.len());
+        let offset = masked.place(offset as usize).min(text.len());
         (0..=offset)
             .rev()
             .find(|at| text.is_char_boundary(*at))

@@ -8,6 +8,9 @@ use std::net::IpAddr;
 /// A text that is neither; the message says what it must be.
 pub fn parse(text: &str) -> Result<String, String> {
     let wrong = || "it must be host:port, or a port of this machine".to_owned();
+    if text.contains('@') {
+        return Err("it holds no user and no password".to_owned());
+    }
     let text = text.strip_prefix("http://").unwrap_or(text);
     let text = text.trim_end_matches('/');
     let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
@@ -48,6 +51,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).as_deref(), Ok(expected));
         }
+        assert!(parse("http://u:pw@host:7070").is_err_and(|why| why.contains("no user")));
         for text in [
             "", "host", ":7070", "host:", "1:2:3", "99999", "a b:1", "h/x:1",
         ] {
