@@ -28,6 +28,8 @@ pub const ARITHMETIC: [&str; 5] = [
 pub const COMPARE: &str = "dajet_compare";
 /// A number with the digits that its column declares.
 pub const SCALED: &str = "dajet_scaled";
+/// A number as a whole one, if it has no fraction.
+pub const WHOLE: &str = "dajet_whole";
 /// A time and so many seconds.
 pub const SHIFT: &str = "dajet_shift";
 /// Seconds between two times.
@@ -80,6 +82,16 @@ pub fn register(connection: &Connection) -> Result<()> {
                 stored(exact.rescale(scale).unwrap_or(exact))
             }
         })
+    })?;
+    connection.create_scalar_function(WHOLE, 1, pure, |context| {
+        let Some(number) = number(context, 0)? else {
+            return Ok(None);
+        };
+        let exact = number.exact();
+        let whole = exact.to_integer();
+        whole
+            .map(Some)
+            .ok_or_else(|| refused(format!("a column of whole numbers cannot hold {exact}")))
     })?;
     connection.create_scalar_function(SHIFT, 2, pure, shift)?;
     connection.create_scalar_function(SECONDS, 2, pure, seconds_between)?;

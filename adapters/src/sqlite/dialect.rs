@@ -387,6 +387,7 @@ impl Writer {
                 self.push("()");
             }
             Expr::Literal(value) => self.stored_literal(value, kind, &column.name)?,
+            expr if kind == Kind::Integer => self.whole(expr)?,
             expr => self.exact(expr)?,
         }
         Ok(())

@@ -139,6 +139,17 @@ impl Writer {
         }
     }
 
+    /// A value for a column of whole numbers: a decimal only without a fraction.
+    pub(super) fn whole(&mut self, expr: &Expr) -> Written {
+        if data_type_of(expr) != Some(DataType::Decimal) {
+            return self.exact(expr);
+        }
+        self.push(&format!("{}(", computing::WHOLE));
+        self.exact(expr)?;
+        self.push(")");
+        Ok(())
+    }
+
     /// A constant as a column keeps it.
     pub(super) fn stored_literal(&mut self, value: &Value, kind: Kind, column: &str) -> Written {
         let stored = values::store(value, kind).map_err(|error| {

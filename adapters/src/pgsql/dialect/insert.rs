@@ -6,7 +6,8 @@ use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
 use super::expression::{constant, reference_part};
 use super::{
-    Feed, Place, RECORD, Rendered, Writer, base_type, identifier, table_name, unsupported, years,
+    Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name,
+    unsupported, years,
 };
 
 pub(super) fn insert(insert: &Insert) -> Result<Rendered, SystemError> {
@@ -157,6 +158,10 @@ impl Writer {
             Expr::Output(index) => self.output(target, *index)?,
             _ if target.column.parts.len() > 1 => return Err(unshared(target)),
             Expr::Literal(value) => self.push(&constant(value)?),
+            expr if target.rounds(expr) => {
+                let value = self.apart(|writer| writer.expression(expr, Some(&place)))?;
+                self.push(&target.whole(&value));
+            }
             expr => self.expression(expr, Some(&place))?,
         }
         Ok(())
@@ -185,6 +190,10 @@ impl Writer {
                 self.push(&format!("COALESCE(q.c{index}, {})", target.nothing()));
                 Ok(())
             }
+            expr if target.rounds(expr) => {
+                self.push(&target.whole(&format!("q.c{index}")));
+                Ok(())
+            }
             _ => {
                 self.push(&format!("q.c{index}"));
                 Ok(())
@@ -205,6 +214,19 @@ impl Target<'_> {
     /// NULL becomes the empty value here.
     fn fills(&self) -> bool {
         self.table.defaults == Defaults::EmptyValue && !self.part.nullable
+    }
+
+    /// PostgreSQL would round the value of this expression to a whole number.
+    fn rounds(&self, expr: &Expr) -> bool {
+        let type_name = base_type(&self.part.type_name);
+        let whole = matches!(type_name.as_str(), "smallint" | "integer" | "bigint");
+        whole && data_type_of(expr) == Some(DataType::Decimal)
+    }
+
+    /// A decimal as a whole number: its text has a fraction, or it is one.
+    fn whole(&self, value: &str) -> String {
+        let type_name = base_type(&self.part.type_name);
+        format!("CAST(CAST(TRIM_SCALE(CAST({value} AS numeric)) AS text) AS {type_name})")
     }
 
     fn place(&self) -> Place {

@@ -152,6 +152,13 @@ fn check_writes(folder: &std::path::Path, address: &str) {
     let script = format!("USE '{address}'\n   INSERT места SELECT id = 9, i = 1.5\nEND\n");
     let run = run_script(folder, &script, &[]);
     run.expect(3, &["E_TYPE", "column \"i\" cannot hold 1.5", ":2:"]);
+    let computed = |factor: &str| {
+        let insert =
+            format!("INSERT места SELECT id = 9, i = s * {factor} FROM места WHERE id = 1");
+        run_script(folder, &format!("USE '{address}'\n   {insert}\nEND\n"), &[])
+    };
+    computed("1.50").expect(1, &["3.75"]);
+    computed("2.00").expect(0, &[]);
 }
 
 #[test]
@@ -159,7 +166,7 @@ fn literals_are_written_as_variables_are_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     sqlite::make(folder.path(), "места.db", PLACES);
     check_writes(folder.path(), "sqlite://места.db");
-    let typed = "SELECT typeof(t) || typeof(e) || typeof(s) || typeof(i) FROM места";
+    let typed = "SELECT typeof(t) || typeof(e) || typeof(s) || typeof(i) FROM места WHERE id < 9";
     let types = sqlite::column(folder.path(), "места.db", typed);
     assert_eq!(types, ["texttextrealinteger"; 4]);
 }
