@@ -270,3 +270,17 @@ pub fn committed(group: &str, topic: &str) -> usize {
         _ => 0,
     }
 }
+
+/// How many members a group has.
+pub fn members(group: &str) -> usize {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .expect("the settings are valid");
+    let told = consumer.fetch_group_list(Some(group), Duration::from_secs(30));
+    let told = told.expect("the broker answers");
+    told.groups()
+        .iter()
+        .map(|group| group.members().len())
+        .sum()
+}

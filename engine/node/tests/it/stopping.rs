@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT: what is in progress is finished, everything else stays in the queue.
 
-use super::node::Node;
+use super::node::{Node, dajet};
+use super::servers::{brokers, members, produce, topic};
 use super::sqlite;
 
 /// Each record takes a moment, so that there is always a batch in progress.
@@ -109,4 +110,34 @@ fn an_idle_script_is_woken_by_a_stop() {
     let folder = tempfile::tempdir().unwrap();
     sqlite::outbox(folder.path(), 0);
     check_stop_of_waiting(folder.path(), SLOW, "pipeline starts");
+}
+
+/// The group would keep the partitions for the session's time otherwise, and the next start would wait.
+#[test]
+fn an_end_leaves_the_group_of_kafka() {
+    let topic = topic("leaving");
+    let send = |value: &str| produce(&topic, [(None, Some(value.to_owned()))]);
+    send("первое");
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "DECLARE @message object
+         CONSUME 'kafka'
+            WITH BootstrapServers = '{}', Topic = '{topic}', GroupId = '{topic}'
+               , AutoOffsetReset = 'earliest', SessionTimeoutMs = 60000
+            INTO @message
+         PRINT @message.Value",
+        brokers()
+    );
+    std::fs::write(folder.path().join("script.djs"), text).unwrap();
+    let mut node = Node::start(folder.path(), &["run", "script.djs"], &[]);
+    node.wait_for_line("первое");
+    assert_eq!(members(&topic), 1);
+    node.signal("TERM");
+    node.finish().expect(0, &["stopped"]);
+    assert_eq!(members(&topic), 0, "after a stop");
+    send("второе");
+    let run = dajet(folder.path(), &["run", "script.djs", "--until-idle"]);
+    run.expect(0, &["ended, 1 record"]);
+    assert_eq!(run.out, "второе\n");
+    assert_eq!(members(&topic), 0, "after an idle end");
 }
