@@ -25,6 +25,7 @@ struct Counters {
     running: AtomicU32,
     idle: AtomicU32,
     waiting: AtomicU32,
+    begun: AtomicBool,
     stopping: AtomicBool,
     ended: AtomicBool,
     failed: AtomicBool,
@@ -63,9 +64,9 @@ pub struct Snapshot {
 /// What a script does. With several pipelines, the state that wants attention most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing has been read yet.
+    /// It does not run yet.
     Starting,
-    /// At least one pipeline works.
+    /// At least one pipeline works, or what stands outside of sources.
     Running,
     /// Every source is empty and nothing is in flight.
     Idle,
@@ -142,6 +143,9 @@ impl Observer {
             State::Running
         } else if c.idle.load(Relaxed) > 0 {
             State::Idle
+        } else if c.begun.load(Relaxed) {
+            // Outside of sources.
+            State::Running
         } else {
             State::Starting
         }
@@ -180,6 +184,10 @@ impl Observer {
             signs,
             shown: None,
         }
+    }
+
+    pub(crate) fn begun(&self) {
+        self.counters.begun.store(true, Relaxed);
     }
 
     pub(crate) fn stopping(&self) {

@@ -80,6 +80,7 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
         seed: script.seeds.next(),
     };
     let mut root = Root::new(script.clone(), machine, tokens.clone());
+    spec.observer.begun();
     let ran = AssertUnwindSafe(root.run(Resume::Start(now())))
         .catch_unwind()
         .await;
@@ -96,7 +97,7 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
         Err(Failure { error, .. }) => Outcome::Failed(error),
     };
     let failure = match &outcome {
-        Outcome::GaveUp(error) | Outcome::Failed(error) => Some(error.chain()),
+        Outcome::GaveUp(error) | Outcome::Failed(error) => Some(script.told(error)),
         Outcome::Ended { .. } | Outcome::Stopped => None,
     };
     script.spec.observer.ended(failure);
@@ -331,7 +332,15 @@ impl Script {
                 error!(script, pipeline, batch, code, place, hint, error = %chain, "pipeline ends");
             }
         }
-        self.spec.observer.failed(chain);
+        self.spec.observer.failed(self.told(error));
+    }
+
+    /// An error with its causes and its place, for whoever looks at the script from outside.
+    fn told(&self, error: &PipelineError) -> String {
+        match self.place(error.span()) {
+            Some(place) => format!("{place}: {}", error.chain()),
+            None => error.chain(),
+        }
     }
 
     /// Tells the author of something that deserves a look, once for each place.

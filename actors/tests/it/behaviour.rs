@@ -478,3 +478,24 @@ fn a_stop_outside_of_sources_delivers_what_is_gathered() {
         assert_eq!((scene.sent(), scene.printed()), (vec![1], Vec::new()));
     });
 }
+
+#[test]
+fn a_script_without_a_source_is_running_and_its_errors_have_places() {
+    on_virtual_time(async {
+        let scene = Scene::new(0);
+        let text = scene.text("SLEEP 30\nTHROW 'нет'\n");
+        let looking = async {
+            sleep(Duration::from_secs(5)).await;
+            scene.stage.observer.snapshot().state
+        };
+        let (outcome, state) = tokio::join!(scene.run(&text), looking);
+        failed(outcome);
+        assert_eq!(state, State::Running);
+        let told = scene.stage.observer.snapshot().last_error;
+        assert!(
+            told.as_deref()
+                .is_some_and(|told| told.starts_with("3:7: ")),
+            "{told:?}"
+        );
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dajet_core::{Span, Value};
+use dajet_core::{Diagnostic, Span, Value};
 
 use super::Lowering;
 use super::database::any;
@@ -47,7 +47,17 @@ impl Lowering {
             });
             return;
         }
+        let known = self.diagnostics.len();
         let id = self.selection(query, "SELECT");
+        if let (Some(target), [ColumnItem::Expr { expr, .. }]) = (&into, &*query.columns)
+            && !matches!(target.declared, Type::Object | Type::Array | Type::Union)
+        {
+            // The one value goes into the variable, and nobody asks for its name.
+            let later = self.diagnostics.split_off(known);
+            let of_name = |d: &Diagnostic| d.code == "W006" && d.span == expr.span;
+            self.diagnostics
+                .extend(later.into_iter().filter(|d| !of_name(d)));
+        }
         self.builder().emit(Op::Call {
             statement: id,
             into,

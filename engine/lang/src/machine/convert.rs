@@ -179,7 +179,7 @@ pub(crate) fn cast(datum: Datum, target: CastTarget) -> Result<Datum, Failure> {
         Datum::Scalar(value) => value,
         other => return coerce(other, target.to).map_err(|_| cast_failure("object", target.to)),
     };
-    let from = value.type_name();
+    let from = value.clone();
     let scalar = match target.to {
         _ if value.is_null() => Some(Value::Null),
         Type::Boolean => cast_boolean(&value),
@@ -198,7 +198,20 @@ pub(crate) fn cast(datum: Datum, target: CastTarget) -> Result<Datum, Failure> {
     };
     scalar
         .map(Datum::Scalar)
-        .ok_or_else(|| cast_failure(from, target.to))
+        .ok_or_else(|| cast_failure(&described(&from), target.to))
+}
+
+/// The type of a value, and the value itself if it is short.
+fn described(value: &Value) -> String {
+    const SHOWN_MAX: usize = 40;
+    let kind = value.type_name();
+    match value {
+        Value::Text(text) if text.chars().count() <= SHOWN_MAX => format!("{kind} '{text}'"),
+        Value::Integer(_) | Value::Decimal(_) | Value::Boolean(_) | Value::DateTime(_) => {
+            format!("{kind} {value}")
+        }
+        _ => kind.to_owned(),
+    }
 }
 
 fn cast_failure(from: &str, to: Type) -> Failure {
@@ -242,7 +255,7 @@ fn cast_decimal(value: &Value, target: CastTarget) -> Result<Datum, Failure> {
         Value::Text(text) => text.trim().parse().ok(),
         _ => None,
     };
-    let number = number.ok_or_else(|| cast_failure(value.type_name(), target.to))?;
+    let number = number.ok_or_else(|| cast_failure(&described(value), target.to))?;
     let Some(scale) = target.scale.and_then(|scale| u8::try_from(scale).ok()) else {
         return Ok(match value {
             Value::Integer(value) if target.to == Type::Number => {

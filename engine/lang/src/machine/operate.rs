@@ -72,7 +72,9 @@ pub(crate) fn arithmetic(
     let is_text = |d: &Datum| matches!(d, Datum::Scalar(Value::Text(_)));
     if op == BinaryOp::Add && (text || is_text(a) || is_text(b)) {
         let mut joined = text_of(heap, a)?;
-        joined.push_str(&text_of(heap, b)?);
+        let more = text_of(heap, b)?;
+        check_size(joined.len(), more.len())?;
+        joined.push_str(&more);
         return Ok(Datum::text(joined));
     }
     let (Datum::Scalar(a), Datum::Scalar(b)) = (a, b) else {
@@ -87,6 +89,20 @@ pub(crate) fn arithmetic(
         (a, b) => special(op, a, b)?,
     };
     Ok(Datum::Scalar(value))
+}
+
+/// Most bytes of a text or of bytes that the script puts together: without a bound a loop would take all the memory, and the process with it.
+const BYTES_MAX: usize = 256 << 20;
+
+fn check_size(a: usize, b: usize) -> Result<(), Failure> {
+    if a.saturating_add(b) <= BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "operator + makes a value of more than {} MiB",
+        BYTES_MAX >> 20
+    );
+    Err(Failure::new("E_RANGE", message))
 }
 
 fn mixed(op: BinaryOp, a: &Datum, b: &Datum) -> Failure {
@@ -152,6 +168,7 @@ fn special(op: BinaryOp, a: &Value, b: &Value) -> Result<Value, Failure> {
             Ok(Value::Decimal(exact.trimmed(0)))
         }
         (BinaryOp::Add, Value::Binary(a), Value::Binary(b)) => {
+            check_size(a.len(), b.len())?;
             let mut joined = BytesMut::with_capacity(a.len() + b.len());
             joined.extend_from_slice(a);
             joined.extend_from_slice(b);

@@ -120,7 +120,14 @@ impl Plan {
                     transformer.push(format!("calls {shown}, {how}"));
                 }
                 Op::EmitMessage(statement) | Op::EmitRow(statement) => {
-                    producer.push(self.shown(self.statement(*statement)));
+                    let statement = self.statement(*statement);
+                    let mut shown = self.shown(statement);
+                    let source = self.statement(pipeline.source);
+                    let same = source.address.is_some() && source.address == statement.address;
+                    if same && !statement.kind.is_of_broker() {
+                        shown.push_str(", in the transaction of the source");
+                    }
+                    producer.push(shown);
                 }
                 _ => {}
             }
@@ -160,8 +167,19 @@ impl Plan {
         ]
     }
 
-    /// `INSERT Таблица at 'pgsql://host/база'`, the address as the script writes it, without a password.
+    /// What [`Plan::described`] says of a statement; of several that say the same each has its line.
     fn shown(&self, statement: &StatementPlan) -> String {
+        let shown = self.described(statement);
+        let same = |other: &&StatementPlan| self.described(other) == shown;
+        if self.statements.iter().filter(same).count() < 2 {
+            return shown;
+        }
+        let place = dajet_core::span::position(&self.text, statement.span.start);
+        format!("{shown}, line {}", place.line)
+    }
+
+    /// `INSERT Таблица at 'pgsql://host/база'`, the address as the script writes it, without a password.
+    fn described(&self, statement: &StatementPlan) -> String {
         let what = match statement.kind {
             StatementKind::Drain | StatementKind::Consume => "CONSUME",
             StatementKind::Select => "SELECT",
@@ -184,5 +202,34 @@ impl Plan {
             write!(shown, " at '{address}'").expect("a string takes all");
         }
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tells_equal_statements_apart_and_what_joins_the_source() {
+        let text = "DECLARE @m object
+DECLARE @a object
+USE 'sqlite://a.db'
+  CONSUME TOP 9 Номер INTO @m FROM Очередь
+  SELECT TOP 1 Имя INTO @a FROM Имена
+  SELECT TOP 1 Имя INTO @a FROM Имена
+  INSERT Копии SELECT Номер = @m.Номер
+  USE 'sqlite://b.db'
+    INSERT Копии SELECT Номер = @m.Номер
+  END
+END
+";
+        let (plan, _) = crate::compile(text);
+        let told = plan.expect("it compiles").explain();
+        for part in [
+            "SELECT Имена at 'sqlite://a.db', line 5",
+            "SELECT Имена at 'sqlite://a.db', line 6",
+            "INSERT Копии at 'sqlite://a.db', in the transaction of the source",
+            "INSERT Копии at 'sqlite://b.db'\n",
+        ] {
+            assert!(told.contains(part), "no {part:?} in\n{told}");
+        }
     }
 }
