@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dajet_core::contract::Usage;
-use dajet_core::{Address, Connectors, Diagnostic, Severity};
+use dajet_core::{
+    Address, BrokerSpec, Connector, Connectors, Diagnostic, Environment, MessageSpec, Severity,
+    SystemError,
+};
 use dajet_lang::{Plan, StatementKind, StatementPlan};
 
 use crate::render::Source;
@@ -80,6 +83,53 @@ fn check_connectors(plan: &Plan, connectors: &Connectors) -> Vec<Diagnostic> {
     found
 }
 
+/// The kinds of addresses that the language knows and no connector has yet.
+const LATER: [&str; 3] = ["mssql", "http", "https"];
+
+fn unknown_kind(address: &Address, error: SystemError) -> (&'static str, String) {
+    let scheme = address.scheme();
+    if LATER.contains(&scheme) {
+        let message = format!("addresses of the kind \"{scheme}\" are not supported yet");
+        return ("E_UNSUPPORTED", message);
+    }
+    (error.code, error.message)
+}
+
+/// What opening says of the address: nothing connects yet, and the options have their own checks.
+fn check_address(
+    statement: &StatementPlan,
+    connector: &Connector,
+    address: &Address,
+) -> Option<Diagnostic> {
+    let environment = Environment::default();
+    let (address, options) = (address.clone(), Vec::new());
+    let opened = match statement.kind {
+        StatementKind::Produce => {
+            let columns = Arc::default();
+            let spec = MessageSpec {
+                address,
+                options,
+                columns,
+            };
+            (connector.sink?)(&spec, &environment).map(drop)
+        }
+        StatementKind::Consume => {
+            let spec = BrokerSpec {
+                address,
+                options,
+                permits: 1,
+                target: None,
+            };
+            let none = |_: &Address| Err(SystemError::fault("no database is opened here"));
+            (connector.broker?)(&spec, &environment, &none).map(drop)
+        }
+        _ => (connector.service?)(&address, &environment).map(drop),
+    };
+    let error = opened.err().filter(|error| error.code == "E_URI")?;
+    let diagnostic = Diagnostic::error(error.code, statement.address_span, error.message);
+    Some(diagnostic.maybe_hint(error.hint))
+}
+
 fn check_statement(statement: &StatementPlan, connectors: &Connectors) -> Vec<Diagnostic> {
     let Some(address) = statement.address.as_deref().map(Address::new) else {
         return Vec::new();
@@ -87,8 +137,10 @@ fn check_statement(statement: &StatementPlan, connectors: &Connectors) -> Vec<Di
     let connector = match connectors.find(&address) {
         Ok(connector) => connector,
         Err(error) => {
-            let diagnostic = Diagnostic::error(error.code, statement.address_span, error.message);
-            return vec![diagnostic.maybe_hint(error.hint)];
+            let hint = error.hint.clone();
+            let (code, message) = unknown_kind(&address, error);
+            let diagnostic = Diagnostic::error(code, statement.address_span, message);
+            return vec![diagnostic.maybe_hint(hint)];
         }
     };
     let (usage, able, role) = match statement.kind {
@@ -108,5 +160,7 @@ fn check_statement(statement: &StatementPlan, connectors: &Connectors) -> Vec<Di
         let message = format!("\"{}\" cannot {role}", connector.name);
         return vec![Diagnostic::error("E_URI", statement.address_span, message)];
     }
-    (connector.check)(usage, statement.span, &statement.options)
+    let mut found = (connector.check)(usage, statement.span, &statement.options);
+    found.extend(check_address(statement, connector, &address));
+    found
 }

@@ -26,6 +26,7 @@ mod status;
 mod web;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -41,6 +42,10 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = cli::normalise(args).and_then(|args| dispatch(args, &screen));
     match outcome {
         Ok(exit) => exit.into(),
+        // Whoever reads the output has seen enough.
+        Err(HostError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            Exit::Success.into()
+        }
         Err(error) => {
             screen.say(&Chain(&error).to_string());
             error.exit().into()

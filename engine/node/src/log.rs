@@ -30,10 +30,10 @@ pub fn start(format: LogFormat, level: &str, screen: Screen) -> Result<(), HostE
             "setting \"LogLevel\" cannot be \"{level}\": it is one of off, error, warn, info, debug, trace"
         ))
     })?;
-    let filter = EnvFilter::try_new(format!("{level},librdkafka=off,rdkafka=off,lapin=off"))
-        .map_err(|e| {
-            HostError::usage(format!("setting \"LogLevel\" cannot be \"{level}\": {e}"))
-        })?;
+    let filter = EnvFilter::try_new(format!(
+        "{level},librdkafka=off,rdkafka=off,lapin=off,actix_server=warn"
+    ))
+    .map_err(|e| HostError::usage(format!("setting \"LogLevel\" cannot be \"{level}\": {e}")))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(Lines { format })

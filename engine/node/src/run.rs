@@ -10,10 +10,9 @@ use dajet_core::span::position;
 use dajet_lang::Plan;
 
 use crate::board::{Board, Row};
-use crate::check::show;
 use crate::cli::RunArgs;
 use crate::compile::{Compiled, compile};
-use crate::config::Settings;
+use crate::config::{LogFormat, Settings};
 use crate::error::{Chain, Exit, HostError, causes};
 use crate::host::{self, End, Node, Start, Surroundings};
 use crate::parameters::{self, Parameters};
@@ -40,7 +39,15 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
         .into_iter()
         .map(|script| compile(script, &connectors))
         .collect();
-    show(&compiled, screen);
+    let voice = Voice {
+        screen,
+        format: settings.log_format,
+    };
+    for script in &compiled {
+        for diagnostic in &script.diagnostics {
+            voice.report(script, &Report::from(diagnostic));
+        }
+    }
     let plans = || compiled.iter().filter_map(|c| c.plan.as_deref());
     // With a script that does not compile nobody knows its variables.
     if compiled.iter().all(|c| c.plan.is_some()) {
@@ -57,7 +64,7 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
         parameters: &parameters,
         services: host::services(&settings),
         arbiters: node.arbiters(),
-        screen,
+        voice: &voice,
     };
     let (starts, started, rows) = call.prepare(&compiled, &mut exit);
     if starts.is_empty() {
@@ -71,8 +78,8 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
         board: Arc::new(Board::new(rows, signals.stop.clone())),
     };
     node.run(starts, status, &surroundings, |index, end, watch| {
-        let (how, code) = conclude(started[index], end, options.result, screen);
-        screen.say(&watch.finish(how, Instant::now()));
+        let (how, code) = conclude(started[index], end, options.result, &voice);
+        voice.say(&watch.finish(how, Instant::now()));
         exit = exit.max(code);
     })?;
     Ok(if signals.interrupted() {
@@ -104,7 +111,47 @@ struct Call<'a> {
     parameters: &'a Parameters,
     services: Services,
     arbiters: Arbiters,
+    voice: &'a Voice<'a>,
+}
+
+/// What tells people how it goes. Where the log is JSON, each line on standard error is an object.
+struct Voice<'a> {
     screen: &'a Screen,
+    format: LogFormat,
+}
+
+impl Voice<'_> {
+    fn say(&self, text: &str) {
+        match self.format {
+            LogFormat::Text => self.screen.say(text),
+            LogFormat::Json => tracing::info!("{}", text.trim_end()),
+        }
+    }
+
+    fn fail(&self, text: &str) {
+        match self.format {
+            LogFormat::Text => self.screen.say(text),
+            LogFormat::Json => tracing::error!("{}", text.trim_end()),
+        }
+    }
+
+    fn report(&self, script: &Compiled, report: &Report<'_>) {
+        if self.format == LogFormat::Text {
+            let colour = self.screen.colour();
+            self.screen
+                .say(&render::terminal(script.source(), report, colour));
+            return;
+        }
+        let place = report.span.map(|span| {
+            let place = position(&script.text, span.start);
+            format!("{}:{}", place.line, place.column)
+        });
+        let (script, code, hint) = (&*script.name, report.code, report.hint);
+        match report.severity {
+            Severity::Error => tracing::error!(script, code, place, hint, "{}", report.message),
+            Severity::Warning => tracing::warn!(script, code, place, hint, "{}", report.message),
+        }
+    }
 }
 
 impl Call<'_> {
@@ -129,8 +176,8 @@ impl Call<'_> {
                 }
                 Err(error) => {
                     rows.push(Row::refused(script.name.clone(), causes(&error)));
-                    self.screen
-                        .say(&format!("{}: {}", script.name, Chain(&error)));
+                    self.voice
+                        .fail(&format!("{}: {}", script.name, Chain(&error)));
                     *exit = (*exit).max(error.exit());
                 }
             }
@@ -139,7 +186,7 @@ impl Call<'_> {
     }
 
     fn spec(&self, script: &Compiled, plan: &Arc<Plan>) -> Result<ScriptSpec, HostError> {
-        let screen = self.screen.clone();
+        let screen = self.voice.screen.clone();
         let name = script.name.clone();
         Ok(ScriptSpec {
             name: script.name.clone(),
@@ -160,13 +207,13 @@ impl Call<'_> {
 }
 
 /// Tells how a script ended: in a word for the summary, and as an exit code.
-fn conclude(script: &Compiled, end: End, result: bool, screen: &Screen) -> (&'static str, Exit) {
+fn conclude(script: &Compiled, end: End, result: bool, voice: &Voice<'_>) -> (&'static str, Exit) {
     match end {
         End::Outcome(Outcome::Ended { returned }) => {
             let line = returned.filter(|_| result).map(|value| value.to_json());
-            match line.map(|line| screen.out(&line)) {
+            match line.map(|line| voice.screen.out(&line)) {
                 Some(Err(error)) => {
-                    screen.say(&Chain(&HostError::Output(error)).to_string());
+                    voice.fail(&Chain(&HostError::Output(error)).to_string());
                     ("ended", Exit::RunTime)
                 }
                 _ => ("ended", Exit::Success),
@@ -174,22 +221,22 @@ fn conclude(script: &Compiled, end: End, result: bool, screen: &Screen) -> (&'st
         }
         End::Outcome(Outcome::Stopped) => ("stopped", Exit::Success),
         End::Outcome(Outcome::GaveUp(error)) => {
-            report(script, &error, screen);
+            report(script, &error, voice);
             ("gave up", Exit::RunTime)
         }
         End::Outcome(Outcome::Failed(error)) => {
-            report(script, &error, screen);
+            report(script, &error, voice);
             ("failed", exit_of(&error))
         }
         End::Hung => {
-            screen.say(&format!(
+            voice.fail(&format!(
                 "error: {} did not end within its grace period",
                 script.name
             ));
             ("abandoned", Exit::RunTime)
         }
         End::Lost => {
-            screen.say(&format!("error: {} was lost to a panic", script.name));
+            voice.fail(&format!("error: {} was lost to a panic", script.name));
             ("lost", Exit::RunTime)
         }
     }
@@ -205,20 +252,12 @@ fn exit_of(error: &PipelineError) -> Exit {
     }
 }
 
-fn report(script: &Compiled, error: &PipelineError, screen: &Screen) {
+fn report(script: &Compiled, error: &PipelineError, voice: &Voice<'_>) {
     let diagnostics = error.diagnostics();
     for diagnostic in diagnostics {
-        screen.say(&render::terminal(
-            script.source(),
-            &Report::from(diagnostic),
-            screen.colour(),
-        ));
+        voice.report(script, &Report::from(diagnostic));
     }
     if diagnostics.is_empty() {
-        screen.say(&render::terminal(
-            script.source(),
-            &Report::of_run_time(error),
-            screen.colour(),
-        ));
+        voice.report(script, &Report::of_run_time(error));
     }
 }

@@ -284,3 +284,45 @@ fn a_value_that_the_column_cannot_hold_names_its_row() {
     );
     assert!(database.column("SELECT id FROM orders").is_empty());
 }
+
+#[test]
+fn a_wrong_address_is_found_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, parts) in [
+        (
+            "DECLARE @x object\nUSE 'pgsql://u:pw@h/d?mapp=x'\nSELECT a INTO @x FROM t\nEND\n",
+            [
+                "error[E_URI]",
+                "unknown parameter \"mapp\"",
+                "script.djs:2:5",
+            ],
+        ),
+        (
+            "PRODUCE 'amqps://u:pw@x:99999/' SELECT RoutingKey = 'q', Body = 'a'\n",
+            ["error[E_URI]", "the port is no number", "script.djs:1:9"],
+        ),
+        (
+            "DECLARE @x object\nUSE 'mssql://u:pw@h/d'\nSELECT a INTO @x FROM t\nEND\n",
+            [
+                "error[E_UNSUPPORTED]",
+                "\"mssql\" are not supported yet",
+                "script.djs:2:5",
+            ],
+        ),
+    ] {
+        run_script(folder.path(), text, &[]).expect(3, &parts);
+    }
+}
+
+#[test]
+fn a_log_of_json_has_nothing_else_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "DECLARE @a integer = 1\nDECLARE @a integer\n";
+    std::fs::write(folder.path().join("плохой.djs"), text).unwrap();
+    std::fs::write(folder.path().join("сбой.djs"), "THROW 'нет'\n").unwrap();
+    let run = dajet(folder.path(), &["run", ".", "--set", "LogFormat=json"]);
+    run.expect(3, &["нет", "E_BIND", "\"place\":\"2:9\""]);
+    for line in run.err.lines() {
+        assert!(line.starts_with('{') && line.ends_with('}'), "{run}");
+    }
+}
