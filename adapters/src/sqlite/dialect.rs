@@ -11,7 +11,7 @@ use dajet_core::{Shape, SystemError, Value};
 
 use super::functions;
 use super::kind::Kind;
-use super::texts::{data_type_of, is_computed, is_number_beside, is_written};
+use super::texts::{data_type_of, is_computed, is_number_beside, is_written, single_parts};
 
 /// Where a parameter of the text comes from and how it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -313,13 +313,17 @@ impl Writer {
 
     /// ` ORDER BY …`
     pub fn order(&mut self, order: &[Order]) -> Result<(), SystemError> {
-        for (index, key) in order.iter().enumerate() {
+        let keys = order.iter().flat_map(|key| {
+            let single = single_parts(&key.expr).into_iter();
+            single.map(|expr| (expr, key.descending))
+        });
+        for (index, (expr, descending)) in keys.enumerate() {
             self.push(if index == 0 { " ORDER BY " } else { ", " });
-            match &key.expr {
+            match &expr {
                 Expr::Output(output) => self.push(&(output + 1).to_string()),
                 expr => self.sorted(expr)?,
             }
-            if key.descending {
+            if descending {
                 self.push(" DESC");
             }
         }

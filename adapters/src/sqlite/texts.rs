@@ -1,7 +1,9 @@
 //! Text forms, casts and arithmetic that give what the machine of the language gives.
 
+use std::sync::Arc;
+
 use dajet_core::query::{Binary, Expr, Function, Unary};
-use dajet_core::{DataType, SystemError, Value};
+use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Value};
 
 use super::computing;
 use super::dialect::Writer;
@@ -248,6 +250,21 @@ impl Writer {
             false => self.keyed(expr),
         }
     }
+}
+
+/// The columns of the database behind a sort key; the key itself if it is no column of several parts.
+pub fn single_parts(expr: &Expr) -> Vec<Expr> {
+    let Expr::Column { alias, column } = expr else {
+        return vec![expr.clone()];
+    };
+    let single = |part: &PhysicalColumn| Expr::Column {
+        alias: Arc::clone(alias),
+        column: Arc::new(Column {
+            parts: vec![part.clone()],
+            ..(**column).clone()
+        }),
+    };
+    column.parts.iter().map(single).collect()
 }
 
 /// True for a number that our functions compute.

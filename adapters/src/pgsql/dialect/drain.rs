@@ -218,10 +218,8 @@ fn select_key(
         data_type: None,
     };
     let (wanted, _) = writer.outputs(&[output])?;
-    let selected = match wanted.as_slice() {
-        [item] => items.iter().position(|selected| selected.sql == item.sql),
-        _ => None,
-    };
+    let same = |selected: &[Item]| selected.iter().zip(&wanted).all(|(a, b)| a.sql == b.sql);
+    let selected = items.windows(wanted.len().max(1)).position(same);
     let first = selected.unwrap_or(items.len());
     let parts = first..first + wanted.len();
     if selected.is_none() {

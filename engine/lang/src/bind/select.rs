@@ -237,7 +237,7 @@ impl Binder<'_> {
         outputs.push(output);
     }
 
-    /// Sort keys: columns of the table, else of the SELECT list. A reference in two columns is two keys.
+    /// Sort keys: columns of the table, else of the SELECT list. A column of several parts stays whole: databases sort by each.
     pub(super) fn order(
         &mut self,
         order: &[names::Order],
@@ -254,9 +254,8 @@ impl Binder<'_> {
                 keys.push(query::Order { expr, descending });
                 continue;
             }
-            for expr in self.physical(&item.expr) {
-                keys.push(query::Order { expr, descending });
-            }
+            let expr = self.expr(&item.expr, None);
+            keys.push(query::Order { expr, descending });
         }
         keys
     }

@@ -415,3 +415,75 @@ fn what_an_expression_changes_is_changed_once_though_it_asks_the_metadata() {
     let code = infobase.code("Справочник.Номенклатура");
     assert_eq!(run.out, format!("{code}\n1\n[\"y\",\"x\"]\n"), "{run}");
 }
+
+#[test]
+fn a_queue_is_read_in_the_order_of_a_column_of_several_parts() {
+    let infobase = Infobase::new(1);
+    let database = Database::create("compound_order", &infobase.sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let queue = "РегистрСведений.ЖурналИзменений";
+    let address = database.address();
+    let filled = format!(
+        "USE '{address}'
+           DECLARE @кто entity = ENTITY('Справочник.Контрагенты', '643c479d-cacf-4048-11f0-2426af738206')
+           DECLARE @что entity = ENTITY('Справочник.Номенклатура', '643c479d-cacf-4048-11f0-2426af738207')
+           INSERT {queue} SELECT Предмет = @что, Данные = 'товар'
+           INSERT {queue} SELECT Предмет = @кто, Данные = 'контрагент'
+         END"
+    );
+    run_script(folder.path(), &filled, &[]).expect(0, &[]);
+    let (partners, goods) = (
+        infobase.code("Справочник.Контрагенты"),
+        infobase.code("Справочник.Номенклатура"),
+    );
+    let mut expected = [(partners, "контрагент"), (goods, "товар")];
+    expected.sort_unstable();
+    let expected: Vec<_> = expected.iter().map(|(_, kind)| *kind).collect();
+    let read = |select: &str, order: &str| {
+        let script = format!(
+            "DECLARE @m object
+             USE '{address}'
+               CONSUME TOP 2 {select} INTO @m FROM {order}
+               PRINT {select}
+             END"
+        );
+        let script = script.replace("PRINT Данные", "PRINT @m.Данные");
+        let script = script.replace("PRINT УзелОбмена", "PRINT NAMEOF(@m.УзелОбмена)");
+        run_script(folder.path(), &script, &[])
+    };
+    let run = read("Данные", &format!("{queue} ORDER BY Предмет, Узел"));
+    run.expect(0, &[]);
+    assert_eq!(run.out.lines().collect::<Vec<_>>(), expected, "{run}");
+    let changes = "Справочник.Номенклатура.Изменения ORDER BY УзелОбмена DESC, Ссылка";
+    let run = read("УзелОбмена", changes);
+    run.expect(0, &[]);
+    let nodes = ["ПланОбмена.ПланОбменаРИБ"; 4];
+    assert_eq!(run.out.lines().collect::<Vec<_>>(), nodes, "{run}");
+}
+
+#[test]
+fn sqlite_reads_a_queue_in_the_order_of_a_column_of_several_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    super::sqlite::make(
+        folder.path(),
+        "база.db",
+        "CREATE TABLE q (узелTRef BLOB NOT NULL, узелRRef BLOB NOT NULL, n INTEGER NOT NULL);
+         INSERT INTO q VALUES (x'00000024', zeroblob(16), 1), (x'0000003b', zeroblob(16), 2),
+             (x'00000024', x'9d473c64cfca484011f02426af738206', 3)",
+    );
+    let mapping = "Изменения.Товары.Узел\tq\tузелTRef,узелRRef\tbinary(4);binary(16)\tbytea;bytea\t0\n\
+                   Изменения.Товары.Номер\tq\tn\tnumeric(5,0)\tnumeric(5)\t0\n";
+    std::fs::write(folder.path().join("карта.tsv"), mapping).expect("a file");
+    let script = "DECLARE @m object
+         USE 'sqlite://база.db?map=карта.tsv'
+           CONSUME TOP 2 Номер INTO @m FROM Изменения.Товары ORDER BY Узел DESC
+           PRINT @m.Номер
+         END";
+    let run = run_script(folder.path(), script, &[]);
+    run.expect(0, &[]);
+    assert_eq!(
+        run.out.lines().collect::<Vec<_>>(),
+        ["2", "3", "1"],
+        "{run}"
+    );
+}
