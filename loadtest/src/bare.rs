@@ -193,7 +193,7 @@ pub async fn read_amqp(queue: amqp::Queue, rows: u64, batch: u64) -> Result<()> 
     Ok(())
 }
 
-/// Publishes `rows` persistent messages: those of a batch together, then their confirms are awaited.
+/// Publishes `rows` persistent messages with what the engine sets by itself: those of a batch together, then their confirms are awaited.
 pub async fn publish(
     queue: amqp::Queue,
     rows: u64,
@@ -222,13 +222,19 @@ pub async fn publish(
 
 async fn publish_one(channel: &Channel, queue: &amqp::Queue, n: u64, body: &str) -> Result<()> {
     let properties = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_content_encoding("UTF-8".into())
         .with_delivery_mode(2)
         .with_message_id(n.to_string().into());
+    let mandatory = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
     let confirm = channel
         .basic_publish(
             ShortString::default(),
             queue.short(),
-            BasicPublishOptions::default(),
+            mandatory,
             body.as_bytes(),
             properties,
         )
