@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::types::Oid;
 
 use super::failure::CODE;
-use super::infobase::{self, Layout, PgStore};
+use super::infobase::{self, Layout, PgStore, Watch};
 use super::relations::{Details, Relation, details, find, relations};
 use super::session::Session;
 use crate::mapping::{KnownColumn, MappedTable, Mapping};
@@ -32,6 +32,8 @@ pub(super) struct Catalog {
     mapping: Mutex<Option<Arc<Mapping>>>,
     known: Mutex<Known>,
     infobase: tokio::sync::Mutex<Option<Infobase>>,
+    /// How an infobase is asked for its version.
+    sign: Mutex<Option<Arc<str>>>,
     /// Metadata is read anew before it is asked again.
     stale: AtomicBool,
 }
@@ -80,6 +82,7 @@ impl Catalog {
             mapping: Mutex::default(),
             known: Mutex::default(),
             infobase: tokio::sync::Mutex::default(),
+            sign: Mutex::default(),
             stale: AtomicBool::new(false),
         }
     }
@@ -98,6 +101,13 @@ impl Catalog {
             true => known.recall(names),
             false => None,
         }
+    }
+
+    /// What tells that a table is no longer what it was derived from; `None` if it was not derived from metadata.
+    pub(super) fn watch(&self, table: &Table) -> Option<Watch> {
+        let version = table.version.clone()?;
+        let sql = self.sign.lock().clone()?;
+        Some(Watch { sql, version })
     }
 
     /// Asks the database.
@@ -145,7 +155,10 @@ impl Catalog {
                     Some(resolve(mapping, table, relation, &details, years)?)
                 }
                 Found::Derived(mut derived, relation) => {
-                    Some(join(&mut derived, relation, &details, years))
+                    let mut table = join(&mut derived, relation, &details, years);
+                    let metadata = infobase.as_ref().map(|known| &known.metadata);
+                    table.version = metadata.map(|metadata| metadata.version().into());
+                    Some(table)
                 }
                 Found::Plain(relation) => Some(plain(relation, name, &details)),
                 Found::Value(entity) => {
@@ -280,6 +293,7 @@ impl Catalog {
             if !told && store.extensions().await? > 0 {
                 tracing::warn!(database = %self.place, "the infobase has extensions: their objects are not known");
             }
+            *self.sign.lock() = Some(layout.sign().into());
             *infobase = Some(Infobase {
                 layout,
                 metadata,
@@ -540,6 +554,7 @@ fn join(derived: &mut Derived, relation: &Relation, details: &Details, years: i1
             .iter()
             .map(|name| name.as_str().into())
             .collect(),
+        version: None,
     }
 }
 
@@ -558,6 +573,7 @@ fn plain(relation: &Relation, name: &Arc<str>, details: &Details) -> Table {
         key: details.key(relation),
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        version: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dajet_core::value::Entity;
 use dajet_core::{BoxFuture, SystemError};
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -69,6 +70,58 @@ impl Layout {
             year_offset,
             extensions: extensions.map(table),
         }))
+    }
+}
+
+impl Layout {
+    /// Asks who wrote the rows that every update writes: any change of them changes the answer.
+    pub(super) fn sign(&self) -> String {
+        let Files {
+            table, name_type, ..
+        } = &self.config;
+        let names = ["root", "version", "versions"]
+            .map(|name| format!("'{name}'::varchar::{name_type}"))
+            .join(", ");
+        let params = &self.params.table;
+        format!(
+            "SELECT string_agg(s.sign, ' ' ORDER BY s.sign) FROM (\
+             SELECT format('%s:%s:%s', tableoid, ctid, xmin) AS sign FROM {params} \
+             WHERE lower(filename::varchar) IN ('dbnames', 'dbnamesversion', 'dbnamesversion-dbnames') UNION ALL \
+             SELECT format('%s:%s:%s', tableoid, ctid, xmin) FROM {table} \
+             WHERE filename IN ({names})) AS s"
+        )
+    }
+}
+
+/// Tells whether the configuration is still the one that a table was derived from.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    pub(super) sql: Arc<str>,
+    pub(super) version: Arc<str>,
+}
+
+impl Watch {
+    /// Looks, in one round trip, within the transaction that has read.
+    ///
+    /// # Errors
+    /// `Transient` if the configuration has changed, or the database does not answer.
+    pub(super) async fn check(
+        &self,
+        session: &mut Session,
+        attempted: &str,
+    ) -> Result<(), SystemError> {
+        let client = session.client();
+        let answer = session.run(ATTEMPT, client.simple_query(&self.sql)).await?;
+        let sign = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        if sign.unwrap_or_default() == &*self.version {
+            return Ok(());
+        }
+        let message = format!("{attempted}: the configuration of the infobase was updated");
+        let hint = "Nothing was taken. The script is bound anew, by the new configuration.";
+        Err(SystemError::transient(CODE, message).with_hint(hint))
     }
 }
 
@@ -216,18 +269,9 @@ impl Store for PgStore<'_> {
         })
     }
 
-    /// Who wrote the rows that every update writes: any change of them changes it.
     fn version(&mut self) -> BoxFuture<'_, Result<String, SystemError>> {
         Box::pin(async move {
-            let (config, params) = (&self.layout.config.table, &self.layout.params.table);
-            let sql = format!(
-                "SELECT string_agg(s.sign, ' ' ORDER BY s.sign) FROM (\
-                 SELECT format('%s:%s:%s', tableoid, ctid, xmin) AS sign FROM {params} \
-                 WHERE lower(filename::varchar) IN ('dbnames', 'dbnamesversion') UNION ALL \
-                 SELECT format('%s:%s:%s', tableoid, ctid, xmin) FROM {config} \
-                 WHERE filename::varchar IN ('root', 'version', 'versions')) AS s"
-            );
-            let rows = query(self.session, &sql, &[]).await?;
+            let rows = query(self.session, &self.layout.sign(), &[]).await?;
             let sign: Option<String> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
             Ok(sign.unwrap_or_default())
         })

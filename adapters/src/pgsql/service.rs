@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dajet_core::contract::SourceSpec;
-use dajet_core::query::Statement;
+use dajet_core::query::{Body, Statement};
 use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject};
 use dajet_core::{
     Address, Answer, BoxFuture, Claim, Environment, Identity, KeptOffset, OffsetTable, Record,
@@ -190,7 +190,11 @@ impl Service for PgService {
     }
 
     fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError> {
-        Ok(Box::new(PgSource::new(spec, &self.opening)?))
+        let watch = match &spec.statement.body {
+            Body::Drain(queue) => self.catalog.watch(&queue.from.table),
+            _ => None,
+        };
+        Ok(Box::new(PgSource::new(spec, &self.opening, watch)?))
     }
 
     fn text(&self, statement: &Statement) -> Result<String, SystemError> {

@@ -18,6 +18,7 @@ use super::claim::PgClaim;
 use super::dialect;
 use super::execution;
 use super::failure::{CODE, classify};
+use super::infobase::Watch;
 use super::pace::{Load, Mean, Pace};
 use super::pool::Pool;
 use super::session::{Opening, Prepared, Role, Session, Variant};
@@ -33,6 +34,8 @@ pub(super) struct PgSource {
     identity: Identity,
     pool: Arc<Pool>,
     pace: Pace,
+    /// Of a queue of an infobase.
+    watch: Option<Watch>,
 }
 
 /// What a read asks for.
@@ -58,7 +61,11 @@ impl PgSource {
     ///
     /// # Errors
     /// `Misconfigured` if PostgreSQL cannot express the statement.
-    pub(super) fn new(spec: SourceSpec, opening: &Opening) -> Result<Self, SystemError> {
+    pub(super) fn new(
+        spec: SourceSpec,
+        opening: &Opening,
+        watch: Option<Watch>,
+    ) -> Result<Self, SystemError> {
         let Body::Drain(queue) = &spec.statement.body else {
             return Err(SystemError::fault(
                 "a statement that is no queue is read as one",
@@ -77,6 +84,7 @@ impl PgSource {
             identity,
             pool,
             pace: Pace::new(),
+            watch,
         })
     }
 
@@ -122,6 +130,11 @@ impl PgSource {
         }
         match outcome {
             Outcome::Rows(records, keys, load) if !records.rows.is_empty() => {
+                // after the rows: if they are of an updated table, so is what this sees
+                if let Some(watch) = &self.watch {
+                    let attempted = self.statement.attempted();
+                    watch.check(&mut lease.session, &attempted).await?;
+                }
                 self.pace.learn(&load);
                 let claim = Box::new(PgClaim::new(lease, self.identity.clone()));
                 Ok(Read::Batch {

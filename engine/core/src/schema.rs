@@ -161,6 +161,8 @@ pub struct Table {
     pub defaults: Defaults,
     /// Names of columns that metadata gives it and that it lacks: somebody may be changing it just now.
     pub lacking: Vec<Arc<str>>,
+    /// The version of the metadata that it was derived from: what is bound to it is outdated once that has changed.
+    pub version: Option<Arc<str>>,
 }
 
 impl Table {

@@ -43,7 +43,7 @@ pub(crate) struct Adaptation {
     pub data_type: Option<DataType>,
     /// What takes the place of NULL: the column does not take it, and its table wants empty values.
     pub empty: Option<Value>,
-    /// True if a reference with its type code is wanted: a uuid alone says too little.
+    /// True if a reference with its type code is wanted: a uuid alone says too little, and so does one of no known kind.
     pub coded: bool,
     /// True if its place keeps no fractions of a second.
     pub whole_seconds: bool,
@@ -62,7 +62,12 @@ impl Bound {
     /// True if the value of a parameter, as it is sent, lacks the type code that its place wants.
     pub(crate) fn lacks_code(&self, index: usize, value: &Value) -> bool {
         let coded = self.adaptations.get(index).is_some_and(|a| a.coded);
-        coded && matches!(value, Value::Uuid(_))
+        coded
+            && match value {
+                Value::Uuid(_) => true,
+                Value::Entity(Entity { code: 0, uuid }) => !uuid.is_nil(),
+                _ => false,
+            }
     }
 
     /// The column that keeps references of another kind than this one, told once.

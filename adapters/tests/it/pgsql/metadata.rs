@@ -275,6 +275,62 @@ async fn an_update_of_the_configuration_is_waited_for() {
 }
 
 #[tokio::test]
+async fn rows_are_not_taken_by_an_outdated_configuration() {
+    for sign in [
+        "UPDATE params SET modified = modified WHERE filename = 'DBNames'",
+        "UPDATE params SET modified = modified WHERE filename LIKE 'DBNamesVersion%'",
+        "UPDATE config SET modified = modified WHERE filename = 'versions'",
+    ] {
+        let infobase = Infobase::new(13);
+        let database = Database::with(&infobase.sql()).await;
+        let service = database.service();
+        let name = "РегистрСведений.ИсходящиеСообщения";
+        let queue = table(&service, name).await;
+        let record = |number: i64| -> Record {
+            let values = queue.columns.iter().map(|column| match column.data_type {
+                DataType::Text => Value::text("т"),
+                DataType::Decimal | DataType::Integer => Value::Integer(number),
+                _ => Value::Null,
+            });
+            values.collect()
+        };
+        let columns: Vec<&str> = queue.columns.iter().map(|column| &*column.name).collect();
+        let clear = infobase.physical(&format!("DELETE FROM [{name}]"));
+        database
+            .client
+            .batch_execute(&clear)
+            .await
+            .expect("it is empty");
+        let statement = insert(&queue, &columns);
+        service
+            .execute(&statement, &[record(1), record(2)])
+            .await
+            .expect("rows are written");
+        let one_row = || drain(&queue, &["НомерСообщения"], &["НомерСообщения"], 1);
+        let mut outdated = source(&service, one_row());
+        let (_, _, claim) = batch(&mut outdated, SKIPPING).await;
+        claim.commit().await.expect("the row is taken");
+        database
+            .client
+            .batch_execute(sign)
+            .await
+            .expect("an update");
+        let error = outdated.read(SKIPPING, &[]).await.map(|_| ());
+        let error = error.expect_err("the configuration is another one");
+        assert_eq!(error.class, ErrorClass::Transient, "{error}");
+        assert!(error.message.contains("was updated"), "{error}");
+        let queue = table(&service, name).await;
+        let again = drain(&queue, &["НомерСообщения"], &["НомерСообщения"], 1);
+        let mut current = source(&service, again);
+        let (records, _, claim) = batch(&mut current, SKIPPING).await;
+        claim.commit().await.expect("the row is taken");
+        assert_eq!(records.rows, [vec![Value::Decimal(2.into())]]);
+        drop((outdated, current));
+        database.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_metadata_is_told() {
     let infobase = Infobase::new(21);
     let database = Database::with(&infobase.sql()).await;

@@ -187,7 +187,7 @@ impl Binder<'_> {
                 alias,
                 column: part_of(&found, physical),
             }),
-            (None, DataType::Entity(code)) if part == Part::TypeCode => {
+            (None, DataType::Entity(code)) if part == Part::TypeCode && code != 0 => {
                 let entity = dajet_core::Entity {
                     code,
                     ..dajet_core::Entity::default()

@@ -206,11 +206,7 @@ impl Binder<'_> {
                 Some(value) => self.put(making, &target, expr, value),
                 // the value itself is a mistake
                 None if self.errors.len() > errors => {}
-                None => {
-                    let message =
-                        format!("the value has no type code for column \"{}\"", column.name);
-                    self.error("E_TYPE", span, message);
-                }
+                None => self.lacks_code(column, span),
             }
         }
     }
@@ -231,6 +227,7 @@ impl Binder<'_> {
     /// Stores a value into a column of several types. What the database computes is shared out here: its type is known.
     fn store_union(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr) {
         let wanted = Some(DataType::Union);
+        self.keep_code(column, expr);
         let value = match &expr.kind {
             ExprKind::Literal(value) if !value.is_null() => {
                 self.sent(value.clone(), DataType::Union)

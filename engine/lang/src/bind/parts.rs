@@ -160,6 +160,36 @@ impl Binder<'_> {
     }
 }
 
+impl Binder<'_> {
+    /// Sees to it that a reference comes with its type code to a column of several types that stores one.
+    pub(super) fn keep_code(&mut self, column: &Column, expr: &Expr) {
+        if with_role(column, ColumnRole::TypeCode).is_none() {
+            return;
+        }
+        match &expr.kind {
+            ExprKind::Parameter(index) => self.adaptations[*index].coded = true,
+            ExprKind::Column(name) => {
+                let found = self.quietly(name).map(|(_, found)| found);
+                let codeless = |found: &Arc<Column>| {
+                    with_role(found, ColumnRole::TypeCode).is_none()
+                        && references(found)
+                            .is_some_and(|found| found.data_type == DataType::Entity(0))
+                };
+                if found.as_ref().is_some_and(codeless) {
+                    self.lacks_code(column, expr.span);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The value for a column that stores a type code has none.
+    pub(super) fn lacks_code(&mut self, column: &Column, span: Span) {
+        let message = format!("the value has no type code for column \"{}\"", column.name);
+        self.error("E_TYPE", span, message);
+    }
+}
+
 /// A reference of a foreign kind goes into the column.
 pub(crate) fn lost_kind(column: &str, span: Span) -> Diagnostic {
     let message =

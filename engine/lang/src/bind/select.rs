@@ -331,6 +331,7 @@ fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select)
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        version: None,
     };
     (table, query)
 }

@@ -160,9 +160,13 @@ pub(super) fn parameters(
         }
         let value = bound.adapt_one(index, value);
         if bound.lacks_code(index, &value) {
-            let failure = Failure::of_type(
-                "a uuid has no type code, and the column holds references of several types",
-            );
+            let what = match value {
+                Value::Uuid(_) => "a uuid",
+                _ => "this reference",
+            };
+            let failure = Failure::of_type(format!(
+                "{what} has no type code, and the column holds references of several types"
+            ));
             let hint = "Make a reference of it: ENTITY('Справочник.Имя', uuid).";
             return Err(failure.hint(hint).at(expr.span));
         }

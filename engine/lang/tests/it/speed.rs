@@ -52,6 +52,7 @@ fn schema() -> Schema {
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        version: None,
     });
     Schema {
         tables: vec![("Входящие".into(), Some(table))],
