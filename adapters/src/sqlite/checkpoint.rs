@@ -14,10 +14,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::address::Location;
 
-/// New pages of a log for which the thread is asked; SQLite's own number.
-const PAGES_BESIDE: c_int = 1000;
-/// Pages of a log with which a commit copies them itself: 16 MiB where pages have the usual size.
-const PAGES_MAX: c_int = 4000;
+/// New pages of a log for which the thread is asked: four times SQLite's own number, for each copying waits for the disk twice and commits wait with it.
+const PAGES_BESIDE: c_int = 4000;
+/// Pages of a log with which a commit copies them itself: 64 MiB where pages have the usual size.
+const PAGES_MAX: c_int = 16000;
 /// Files that wait for the thread.
 const FILES_MAX: usize = 64;
 

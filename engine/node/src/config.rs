@@ -105,7 +105,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "BatchBytes",
-        default: "8MiB",
+        default: "4MiB",
         meaning: "most bytes of a batch: a number, or with KiB or MiB",
         set: |s, v| bytes(v).map(|n| s.pipeline.batch_bytes = n),
     },
