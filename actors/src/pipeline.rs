@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use dajet_core::{Address, READ_AHEAD};
+use dajet_core::Address;
 use dajet_lang::machine::{Ended, Variables};
 use dajet_lang::plan::PipelineId;
 use tokio::sync::mpsc;
@@ -77,11 +77,7 @@ pub(crate) async fn run(
 ) -> Result<Ended, Failure> {
     let settings = &script.spec.settings;
     let plan = script.spec.plan.pipeline(order.pipeline);
-    let service = order.address.as_ref();
-    // An address that leads nowhere is reported by the generation that needs it.
-    let service = service.and_then(|address| script.spec.services.open(address).ok());
-    let ahead = service.map_or(READ_AHEAD, |service| service.read_ahead());
-    let permits = Permits::new(settings.permits(plan.strict || plan.feeds_back, ahead));
+    let permits = Permits::new(settings.permits(plan.strict || plan.feeds_back));
     let gauge = script.spec.observer.pipeline();
     let progress = Arc::new(Progress::new(order.variables, gauge));
     let mut failures = Failures::new(settings);

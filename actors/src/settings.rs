@@ -11,7 +11,7 @@ pub struct Settings {
     pub error_delay: Duration,
     /// With `until_idle`: how long errors may go on with no commit in between.
     pub give_up_after: Duration,
-    /// Batches that are read ahead of the one at the sinks; `None` is the source's default, or 0 where order forbids it.
+    /// Batches that are read ahead of the one at the sinks; `None` is the source's default: 1, or 0 where order forbids it.
     pub read_ahead: Option<usize>,
     /// Most bytes of a batch.
     pub batch_bytes: usize,
@@ -45,13 +45,13 @@ impl Default for Settings {
 const READ_AHEAD_MAX: usize = 14;
 
 impl Settings {
-    /// Number of permits of a pipeline: the batch at the sinks and those read ahead, of which the source wishes `by_default`.
-    /// `in_order` is true where reading ahead would break the order or the meaning of the source.
-    pub fn permits(&self, in_order: bool, by_default: usize) -> usize {
+    /// Number of permits of a pipeline: the batch at the sinks and those read ahead. `in_order` is true where reading ahead
+    /// would break the order or the meaning of the source.
+    pub fn permits(&self, in_order: bool) -> usize {
         1 + if in_order {
             0
         } else {
-            self.read_ahead.unwrap_or(by_default).min(READ_AHEAD_MAX)
+            self.read_ahead.unwrap_or(1).min(READ_AHEAD_MAX)
         }
     }
 }
@@ -66,14 +66,13 @@ mod tests {
             read_ahead: Some(3),
             ..Settings::default()
         };
-        assert_eq!(settings.permits(false, 1), 4);
-        assert_eq!(settings.permits(true, 1), 1);
-        assert_eq!(Settings::default().permits(false, 1), 2);
-        assert_eq!(Settings::default().permits(false, 2), 3);
+        assert_eq!(settings.permits(false), 4);
+        assert_eq!(settings.permits(true), 1);
+        assert_eq!(Settings::default().permits(false), 2);
         let greedy = Settings {
             read_ahead: Some(1_000_000),
             ..Settings::default()
         };
-        assert_eq!(greedy.permits(false, 1), 15, "fits a mailbox of sixteen");
+        assert_eq!(greedy.permits(false), 15, "fits a mailbox of sixteen");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result};
 /// Rows of the queues: this many characters of body.
 pub const BODY_BYTES: usize = 350;
 
-/// Batches in flight: one, and one read ahead; one more from SQLite.
+/// Batches in flight: one, and one read ahead.
 pub const PERMITS: u64 = 2;
 
 /// The body of a message with this key, `bytes` long.
@@ -161,14 +161,7 @@ impl Scenario {
         if self.same_database || self.keeps_offsets {
             0
         } else {
-            self.permits() * batch
-        }
-    }
-
-    fn permits(self) -> u64 {
-        match self.source {
-            System::Sqlite => PERMITS + 1,
-            _ => PERMITS,
+            PERMITS * batch
         }
     }
 }

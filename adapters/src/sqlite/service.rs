@@ -185,11 +185,6 @@ impl Service for FileService {
         })
     }
 
-    /// One for each of the three that may wait for a disk at the same time: a read, the target, the commit of the source.
-    fn read_ahead(&self) -> usize {
-        2
-    }
-
     fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError> {
         let (worker, identity) = (self.worker()?, self.identity.clone());
         Ok(Box::new(QueueSource::new(

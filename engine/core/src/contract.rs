@@ -165,9 +165,6 @@ pub trait Sink: Send {
     fn show(&mut self, _: &Signs) {}
 }
 
-/// Batches that a source reads ahead where nothing else is known.
-pub const READ_AHEAD: usize = 1;
-
 /// A database: answers statements, opens transactions and sources. Shared by all that name its address; pooled and capped.
 pub trait Service: Send + Sync {
     /// The normalised address.
@@ -246,11 +243,6 @@ pub trait Service: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<KeptOffset>, SystemError>> {
         let error = keeps_no_offsets(self.identity(), table);
         Box::pin(async { Err(error) })
-    }
-
-    /// Batches that a source of this database reads ahead unless the author says otherwise.
-    fn read_ahead(&self) -> usize {
-        READ_AHEAD
     }
 
     /// Makes a source of a bound `CONSUME`. Connects at the first read.

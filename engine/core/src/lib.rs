@@ -22,7 +22,7 @@ pub mod value;
 pub use address::{Address, Identity};
 pub use contract::{
     Answer, BoxFuture, BrokerSpec, Claim, Connector, Connectors, Environment, Limit, MessageSpec,
-    READ_AHEAD, Read, Receipt, Service, Sink, Source, SourceSpec, Targets,
+    Read, Receipt, Service, Sink, Source, SourceSpec, Targets,
 };
 pub use decimal::{ArithmeticError, Decimal, DecimalParseError};
 pub use diagnostic::{Diagnostic, Label, Severity};
