@@ -301,9 +301,24 @@ impl Schema {
         self.unknown() == 0
     }
 
+    /// True for a column behind the name of its table: it might have been a value.
+    fn is_column(&self, name: &str) -> bool {
+        let Some((owner, column)) = name.rsplit_once('.') else {
+            return false;
+        };
+        let tables = self
+            .tables
+            .iter()
+            .filter(|(table, _)| fold(table) == fold(owner));
+        let mut tables = tables.filter_map(|(_, table)| table.as_ref());
+        tables.any(|table| table.column(column).is_some())
+    }
+
     fn unknown(&self) -> usize {
         let is_value = |name: &Arc<str>| self.values.iter().any(|(value, _)| value == name);
-        let unknown = |(name, table): &&(Arc<str>, _)| Option::is_none(table) && !is_value(name);
+        let unknown = |(name, table): &&(Arc<str>, _)| {
+            Option::is_none(table) && !is_value(name) && !self.is_column(name)
+        };
         self.tables.iter().filter(unknown).count()
     }
 

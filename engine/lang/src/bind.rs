@@ -3,6 +3,7 @@
 mod columns;
 mod compare;
 mod insert;
+mod kinds;
 pub(crate) mod parts;
 mod select;
 mod sequence;
@@ -49,6 +50,8 @@ pub(crate) struct Adaptation {
     pub whole_seconds: bool,
     /// The type code of the only kind of references that its column keeps, and the name of the column.
     pub kind: Option<(i32, Arc<str>)>,
+    /// The type code of the references that it takes turns with.
+    pub alike: Option<i32>,
 }
 
 impl Bound {
@@ -68,6 +71,12 @@ impl Bound {
                 Value::Entity(Entity { code: 0, uuid }) => !uuid.is_nil(),
                 _ => false,
             }
+    }
+
+    /// True if a reference is of another kind than those that it takes turns with.
+    pub(crate) fn stands_out(&self, index: usize, value: &Value) -> bool {
+        let alike = self.adaptations.get(index).and_then(|a| a.alike);
+        matches!((value, alike), (Value::Entity(own), Some(code)) if own.code != 0 && own.code != code)
     }
 
     /// The column that keeps references of another kind than this one, told once.

@@ -81,6 +81,8 @@ struct Lowering {
     names: Vec<NamePlan>,
     /// Names of the statement in the making that may stand for values.
     values: Vec<Arc<str>>,
+    /// An INSERT without FROM is in the making: one row for each record of the script.
+    single_row: bool,
     sites: usize,
     iterators: usize,
     has_use: bool,
@@ -101,6 +103,7 @@ impl Lowering {
             environment_names: Vec::new(),
             names: Vec::new(),
             values: Vec::new(),
+            single_row: false,
             sites: 0,
             iterators: 0,
             has_use,

@@ -156,17 +156,7 @@ impl Binder<'_> {
             },
             ExprKind::Case(branches, otherwise) => {
                 let wanted = wanted.or_else(|| self.type_of(expr));
-                let bind = |(condition, value): &(Expr, Expr)| {
-                    let value = self.operand(value, wanted);
-                    (self.condition(condition), value)
-                };
-                let branches = branches.iter().map(bind).collect();
-                let otherwise = otherwise.as_ref();
-                let otherwise = otherwise.map(|e| Box::new(self.operand(e, wanted)));
-                query::Expr::Case {
-                    branches,
-                    otherwise,
-                }
+                self.case(branches, otherwise.as_deref(), wanted)
             }
             ExprKind::Call(function, args) => {
                 let whole = matches!(function, Function::UuidOf | Function::Uuid1c);
@@ -180,6 +170,31 @@ impl Binder<'_> {
             }
             ExprKind::TypeOf(operand) => self.type_code(operand),
             ExprKind::Cast(operand, data_type) => self.cast(operand, *data_type),
+        }
+    }
+
+    fn case(
+        &mut self,
+        branches: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+        wanted: Option<DataType>,
+    ) -> query::Expr {
+        let errors = self.errors.len();
+        let bind = |(condition, value): &(Expr, Expr)| {
+            let value = self.operand(value, wanted);
+            (self.condition(condition), value)
+        };
+        let bound: Vec<_> = branches.iter().map(bind).collect();
+        let last = otherwise.map(|expr| (self.operand(expr, wanted), expr.span));
+        if self.errors.len() == errors {
+            let values = bound.iter().zip(branches);
+            let values = values.map(|((_, value), (_, written))| (value, written.span));
+            let values = values.chain(last.iter().map(|(value, span)| (value, *span)));
+            self.of_one_kind(&values.collect());
+        }
+        query::Expr::Case {
+            branches: bound,
+            otherwise: last.map(|(value, _)| Box::new(value)),
         }
     }
 

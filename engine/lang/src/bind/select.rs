@@ -60,6 +60,7 @@ impl Binder<'_> {
                     format!("the query has {found} columns; the first one has {expected}");
                 self.error("E_BIND", next.span, message);
             }
+            self.alike(&bound.columns, next, &query);
             bound.unions.push(Union { all: *all, query });
         }
         Some(bound)

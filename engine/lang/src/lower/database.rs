@@ -19,7 +19,8 @@ impl Lowering {
         expr: &ast::Expr,
         parameters: &mut Vec<program::Expr>,
     ) -> Expr {
-        let kind = match is_of_database(expr) {
+        let of_machine = self.single_row && is_of_machine(expr);
+        let kind = match is_of_database(expr) && !of_machine {
             true => self.database_expr(expr, parameters),
             false => self.computed(expr, parameters),
         };
@@ -377,6 +378,31 @@ fn is_of_database(expr: &ast::Expr) -> bool {
         },
         _ => false,
     })
+}
+
+/// True for a call of a function that no database has, over nothing that only a database can tell.
+fn is_of_machine(expr: &ast::Expr) -> bool {
+    let function = |expr: &ast::Expr| match &expr.kind {
+        ast::ExprKind::Call { name, .. } => match functions::find(&name.text) {
+            Found::Known(function) => Some(function),
+            _ => None,
+        },
+        _ => None,
+    };
+    let told_by_database = &mut |expr: &ast::Expr| match &expr.kind {
+        ast::ExprKind::Column(_)
+        | ast::ExprKind::InQuery { .. }
+        | ast::ExprKind::Exists(_)
+        | ast::ExprKind::Subquery(_) => true,
+        _ => function(expr).is_some_and(|function| {
+            matches!(
+                function.database,
+                Some(InDatabase::Aggregate(_) | InDatabase::Vector)
+            )
+        }),
+    };
+    function(expr).is_some_and(|function| function.database.is_none())
+        && !any(expr, told_by_database)
 }
 
 /// True if `test` holds for the expression or one below it.

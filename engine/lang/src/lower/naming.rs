@@ -38,17 +38,6 @@ impl Lowering {
         }
     }
 
-    /// The names that were noted, without the columns of the statement's tables.
-    pub(super) fn values_of(&mut self, tables: &[Arc<str>]) -> Vec<Arc<str>> {
-        let mut values = std::mem::take(&mut self.values);
-        values.retain(|value| {
-            let owner = value.rsplit_once('.').map_or("", |(owner, _)| owner);
-            let is_owner = |table: &Arc<str>| table.to_lowercase() == owner.to_lowercase();
-            !tables.iter().any(is_owner)
-        });
-        values
-    }
-
     /// `x IS Справочник.Номенклатура`
     pub(super) fn is_object(
         &mut self,

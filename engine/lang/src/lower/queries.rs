@@ -217,6 +217,7 @@ impl Lowering {
         query: &Query,
         parameters: &mut Vec<program::Expr>,
     ) -> names::Select {
+        let single_row = std::mem::replace(&mut self.single_row, false);
         let mut columns = Vec::with_capacity(query.columns.len());
         for (index, item) in query.columns.iter().enumerate() {
             columns.push(match item {
@@ -230,7 +231,9 @@ impl Lowering {
                 }
             });
         }
-        self.query_of(columns, query, parameters)
+        let select = self.query_of(columns, query, parameters);
+        self.single_row = single_row;
+        select
     }
 
     fn query_of(
@@ -442,7 +445,9 @@ impl Lowering {
             let message = "APPEND needs INTO with a variable of type object";
             self.error("E_BIND", append.name.span, message);
         }
+        self.single_row = query.from.is_none();
         let select = self.query(query, &mut parameters);
+        self.single_row = false;
         (
             names::Insert {
                 table: target.clone(),

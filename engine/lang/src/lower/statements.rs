@@ -309,7 +309,7 @@ impl Lowering {
 
     /// Adds a statement to the plan and to the program that runs it.
     pub(super) fn add_statement(&mut self, mut statement: StatementPlan) -> StatementId {
-        statement.values = self.values_of(&statement.tables);
+        statement.values = std::mem::take(&mut self.values);
         let id = StatementId(self.statements.len() as u32);
         if !statement.kind.is_source() {
             self.builder().statements.push(id);

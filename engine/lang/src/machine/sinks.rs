@@ -170,6 +170,10 @@ pub(super) fn parameters(
             let hint = "Make a reference of it: ENTITY('Справочник.Имя', uuid).";
             return Err(failure.hint(hint).at(expr.span));
         }
+        if bound.stands_out(index, &value) {
+            let failure = Failure::of_type("references of different kinds take turns as one value");
+            return Err(failure.at(expr.span));
+        }
         if let Some(column) = bound.loses_kind(index, &value) {
             memory.warning = Some(Box::new(lost_kind(column, expr.span)));
         }

@@ -487,3 +487,62 @@ fn sqlite_reads_a_queue_in_the_order_of_a_column_of_several_parts() {
         "{run}"
     );
 }
+
+#[test]
+fn a_value_of_the_table_that_is_read_is_found_behind_its_columns() {
+    let (_, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = |value: &str| {
+        format!(
+            "DECLARE @t array
+             USE '{}'
+               SELECT Справочник.Номенклатура.Код INTO @t FROM Справочник.Номенклатура WHERE Ссылка = Справочник.Номенклатура.{value}
+               PRINT ARRAY_COUNT(@t)
+             END",
+            database.address()
+        )
+    };
+    let run = run_script(folder.path(), &script("Доставка"), &[]);
+    run.expect(0, &[]);
+    assert_eq!(run.out.trim(), "1", "{run}");
+    run_script(folder.path(), &script("Доставки"), &[])
+        .expect(3, &["unknown column \"Доставки\" in table"]);
+}
+
+#[test]
+fn a_row_of_a_record_takes_a_reference_that_the_script_makes() {
+    let (infobase, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let insert = "INSERT Справочник.Номенклатура SELECT Ссылка = ENTITY('Справочник.Номенклатура', NEWUUID()), Код = 'Е-1'";
+    let script = |from: &str| {
+        let insert = format!("{insert}{from}");
+        format!("USE '{}'\n{insert}\n{insert}\nEND", database.address())
+    };
+    run_script(folder.path(), &script(""), &[]).expect(0, &[]);
+    let query = "SELECT count(DISTINCT [Справочник.Номенклатура.Ссылка]) FROM [Справочник.Номенклатура] WHERE [Справочник.Номенклатура.Код] LIKE 'Е-1%'";
+    assert_eq!(database.column(&infobase.physical(query)), ["2"]);
+    run_script(folder.path(), &script(" FROM Справочник.Контрагенты"), &[])
+        .expect(3, &["function ENTITY over a column"]);
+}
+
+#[test]
+fn a_variable_of_another_kind_takes_no_turns_with_a_reference() {
+    let (_, database) = infobase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = |kind: &str| {
+        format!(
+            "DECLARE @t array
+             USE '{}'
+               DECLARE @k entity = ENTITY('Справочник.{kind}', NEWUUID())
+               SELECT a = ISNULL(Поставщик, @k) INTO @t FROM Справочник.Номенклатура
+               PRINT 'есть'
+             END",
+            database.address()
+        )
+    };
+    run_script(folder.path(), &script("Контрагенты"), &[]).expect(0, &[]);
+    run_script(folder.path(), &script("Номенклатура"), &[]).expect(
+        1,
+        &["references of different kinds take turns", "script.djs:4:"],
+    );
+}

@@ -83,6 +83,35 @@ fn a_column_of_several_types_is_refused_where_it_cannot_stand() {
 }
 
 #[test]
+fn references_of_different_kinds_take_no_turns_as_one_value() {
+    let database = Database::create("mixed_kinds", &Infobase::new(1).sql());
+    let parts = [
+        "error[E_UNSUPPORTED]",
+        "references of different kinds take turns as one value",
+    ];
+    for (statement, place) in [
+        (
+            "SELECT a = Ссылка INTO @o FROM Справочник.Контрагенты UNION ALL SELECT n.Ссылка FROM Справочник.Номенклатура AS n",
+            "n.Ссылка",
+        ),
+        (
+            "SELECT a = ISNULL(Поставщик, n.Ссылка) INTO @o FROM Справочник.Номенклатура AS n",
+            "n.Ссылка",
+        ),
+        (
+            "SELECT a = CASE WHEN Код = '1' THEN n.Ссылка ELSE Поставщик END INTO @o FROM Справочник.Номенклатура AS n",
+            "Поставщик",
+        ),
+        (
+            "SELECT Код INTO @o FROM Справочник.Номенклатура WHERE CASE WHEN Вес > 5 THEN СтавкаНДС ELSE Справочник.Номенклатура.Доставка END = @x",
+            "Справочник.Номенклатура.Доставка",
+        ),
+    ] {
+        refused(&database, statement, place, &parts);
+    }
+}
+
+#[test]
 fn a_statement_behind_a_source_that_cannot_be_prepared_ends_the_script() {
     let database = Database::create("refused_behind", &Infobase::new(1).sql());
     let folder = tempfile::tempdir().expect("a folder");
