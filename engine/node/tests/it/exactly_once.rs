@@ -143,7 +143,7 @@ fn check(folder: &Path, tail: &str) -> super::node::Run {
 fn a_check_finds_that_no_single_database_can_keep_the_offsets() {
     let folder = tempfile::tempdir().unwrap();
     let insert = "INSERT inbox SELECT body = @message.Value";
-    let one = format!("USE 'pgsql://host/one' {insert} END");
+    let one = format!("USE 'pgsql://user:secret@host/one' {insert} END");
     check(folder.path(), &one).expect(0, &[]);
     check(folder.path(), &format!("{one}\n{one}")).expect(0, &[]);
     check(folder.path(), &format!("USE '{{@address}}' {insert} END")).expect(0, &[]);
