@@ -157,7 +157,7 @@ fn check_letters(uses: &[OptionUse]) -> Option<Diagnostic> {
     let Some(letters) = find("DeadLetter").filter(is_absent) else {
         let message = "a message that has failed too often is rejected, and lost unless its queue has a dead-letter exchange";
         let hint = "Give DeadLetter, the exchange or queue that takes it.";
-        return Some(Diagnostic::warning("W016", attempts.span, message).hint(hint));
+        return Some(Diagnostic::warning("W017", attempts.span, message).hint(hint));
     };
     let same = letters.literal.is_some() && letters.literal == find("QueueName")?.literal;
     same.then(|| Diagnostic::error("E_PARAM", letters.span, CYCLE))
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(
             letters(&[]),
             [
-                "1 W016 a message that has failed too often is rejected, and lost unless its queue has a dead-letter exchange | Give DeadLetter, the exchange or queue that takes it."
+                "1 W017 a message that has failed too often is rejected, and lost unless its queue has a dead-letter exchange | Give DeadLetter, the exchange or queue that takes it."
             ]
         );
         assert_eq!(

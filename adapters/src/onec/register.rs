@@ -148,12 +148,12 @@ impl<'a> Making<'a> {
                 Stored::Number(1, 0),
             );
         }
-        for side in sides {
-            let Side {
-                russian,
-                english,
-                column,
-            } = side;
+        for Side {
+            russian,
+            english,
+            column,
+        } in sides
+        {
             let (name, alias) = (format!("Счёт{russian}"), format!("Account{english}"));
             self.pair(&name, &[&alias], &format!("_Account{column}"), accounts);
         }
@@ -162,12 +162,12 @@ impl<'a> Making<'a> {
         }
         let (values, kinds, count) = self.analytics();
         for number in 1..=count {
-            for side in sides {
-                let Side {
-                    russian,
-                    english,
-                    column,
-                } = side;
+            for Side {
+                russian,
+                english,
+                column,
+            } in sides
+            {
                 let own = format!("Субконто{russian}{number}");
                 let alias = format!("ExtDimension{english}{number}");
                 let name = format!("Value{column}{number}");

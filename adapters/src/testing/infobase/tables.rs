@@ -245,7 +245,8 @@ fn catalog(model: &Model, object: &Object) -> Vec<Property> {
     properties
 }
 
-fn document(object: &Object) -> Vec<Property> {
+/// What documents and business processes begin with.
+fn dated_head(object: &Object) -> Vec<Property> {
     let mut properties = reference_head();
     properties.push(Property::new("Дата", "_Date_Time", Holds::Date));
     if object.number_period {
@@ -254,6 +255,11 @@ fn document(object: &Object) -> Vec<Property> {
     if object.code > 0 {
         properties.push(Property::new("Номер", "_Number", code(object)));
     }
+    properties
+}
+
+fn document(object: &Object) -> Vec<Property> {
+    let mut properties = dated_head(object);
     properties.push(Property::new("Проведён", "_Posted", Holds::Boolean));
     properties
 }
@@ -563,14 +569,7 @@ fn task(model: &Model, object: &Object) -> Vec<Property> {
 }
 
 fn business_process(model: &Model, object: &Object) -> Vec<Property> {
-    let mut properties = reference_head();
-    properties.push(Property::new("Дата", "_Date_Time", Holds::Date));
-    if object.number_period {
-        properties.push(Property::new("ПериодНомера", "_NumberPrefix", Holds::Date));
-    }
-    if object.code > 0 {
-        properties.push(Property::new("Номер", "_Number", code(object)));
-    }
+    let mut properties = dated_head(object);
     properties.push(Property::new("Завершён", "_Completed", Holds::Boolean));
     let tasks = model.of(Kind::Task).count();
     properties.extend(reference_to(tasks, "ВедущаяЗадача", "_HeadTask"));
