@@ -158,6 +158,7 @@ impl Mapping {
             key,
             defaults: Defaults::EmptyValue,
             lacking: Vec::new(),
+            reasons: Vec::new(),
             version: None,
         })
     }

@@ -49,10 +49,20 @@ pub(crate) fn check(derived: &mut Derived, real: &[Real], year_offset: i16) -> C
         warnings: Vec::new(),
         lacking: Vec::new(),
     };
-    let table = derived.table.clone();
+    let (table, reasons) = (derived.table.clone(), &mut derived.reasons);
     derived.properties.retain_mut(|property| {
         let found = found(property, &by_name);
         if found.iter().any(|(_, place)| used[*place]) {
+            let (name, base) = (&property.name, &property.base);
+            reasons.push((
+                name.clone(),
+                format!(
+                    "Its column \"{base}\" is that of another property: \"DBNames\" is damaged."
+                ),
+            ));
+            checked.warnings.push(format!(
+                "property \"{name}\" is left out: its column \"{base}\" is that of another one"
+            ));
             return false;
         }
         if found.is_empty() {
@@ -219,6 +229,7 @@ mod tests {
             table: "_Reference36".into(),
             code: 36,
             properties,
+            reasons: Vec::new(),
         }
     }
 
@@ -231,15 +242,21 @@ mod tests {
             parts: vec![],
             code: 0,
             optional: false,
+            unknown: None,
         };
         source.parts = vec![super::super::derive::part(
             "_Fld47",
             "RRef",
             Stored::Reference,
         )];
+        let twin = Property {
+            name: "Двойник".into(),
+            ..source.clone()
+        };
         let mut derived = derived(vec![
             fixed("Код", &["Code"], "_Code", Stored::Text(9, false)),
             source,
+            twin,
             fixed("Вес", &[], "_Fld41", Stored::Number(9, 0)),
             fixed("Период", &[], "_Period", Stored::Date),
         ]);
@@ -259,8 +276,10 @@ mod tests {
         assert_eq!(checked.columns[1].parts.len(), 3);
         assert_eq!(checked.columns[2].year_offset, 2000);
         assert_eq!(checked.columns[3].parts[0].role, ColumnRole::Reference);
-        assert_eq!(checked.warnings.len(), 2, "{:?}", checked.warnings);
-        assert!(checked.warnings[1].contains("no column \"_Fld41\""));
+        assert_eq!(checked.warnings.len(), 3, "{:?}", checked.warnings);
+        assert_eq!(derived.reasons.len(), 1);
+        assert_eq!(derived.reasons[0].0, "Двойник");
+        assert!(checked.warnings[2].contains("no column \"_Fld41\""));
         assert_eq!(derived.lines().len(), 3);
         assert_eq!(
             derived.lines()[1].columns,

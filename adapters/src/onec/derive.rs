@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::bracket::{Item, Tree};
 use super::derived::{Derived, Property, fixed};
-use super::index::Object;
+use super::index::{Object, unnumbered};
 use super::kind::{Kind, id};
 use super::model::{Attribute, Model, Section, attributes, listed};
 use super::types::{Part, Resolved, Stored, Targets, resolve};
@@ -40,6 +40,7 @@ impl<'a> Making<'a> {
                 table,
                 code: object.code(),
                 properties: Vec::new(),
+                reasons: Vec::new(),
             },
         })
     }
@@ -66,7 +67,7 @@ impl<'a> Making<'a> {
     /// A property whose columns follow from what values it can hold.
     pub(super) fn value(&mut self, name: &str, aliases: &[&str], base: &str, resolved: &Resolved) {
         let parts = resolved.columns(base);
-        self.columns(name, aliases, base, parts, resolved.targets);
+        self.columns(name, aliases, base, parts, resolved);
     }
 
     /// A reference.
@@ -81,7 +82,7 @@ impl<'a> Making<'a> {
             parts.push(part(base, "TRef", Stored::Code));
         }
         parts.push(part(base, "RRef", Stored::Reference));
-        self.columns(name, aliases, base, parts, targets);
+        self.columns(name, aliases, base, parts, &Resolved::reference(targets));
     }
 
     fn columns(
@@ -90,9 +91,9 @@ impl<'a> Making<'a> {
         aliases: &[&str],
         base: &str,
         parts: Vec<Part>,
-        targets: Targets,
+        resolved: &Resolved,
     ) {
-        let code = match targets {
+        let code = match resolved.targets {
             Targets::One(object) => self.model.object(object).code(),
             Targets::None | Targets::Many => 0,
         };
@@ -103,6 +104,7 @@ impl<'a> Making<'a> {
             parts,
             code,
             optional: false,
+            unknown: resolved.unknown,
         });
     }
 
@@ -133,7 +135,7 @@ impl<'a> Making<'a> {
     }
 
     /// The number of an attribute's columns. Without one it is not applied to the database yet, or its entry is damaged.
-    pub(super) fn number(&self, attribute: &Attribute<'_>) -> Option<u32> {
+    pub(super) fn number(&mut self, attribute: &Attribute<'_>) -> Option<u32> {
         let number = self.model.numbers.find(attribute.uuid, "Fld");
         if number.is_none() {
             let table = &self.derived.name;
@@ -143,6 +145,8 @@ impl<'a> Making<'a> {
                 name,
                 "property is left out: \"DBNames\" has no number for it"
             );
+            let reason = unnumbered(attribute.uuid);
+            self.derived.reasons.push((name, reason));
         }
         number
     }

@@ -3,7 +3,7 @@
 use dajet_core::DataType;
 use dajet_core::schema::{ColumnRole, MappingLine, fold};
 
-use super::types::{Part, Stored};
+use super::types::{Part, Stored, Unknown};
 
 /// A property of a table: one column or several.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Property {
     pub(super) code: i32,
     /// Its absence is nothing to speak of.
     pub(super) optional: bool,
+    /// Why its type is not known.
+    pub(super) unknown: Option<Unknown>,
 }
 
 /// A table.
@@ -30,6 +32,8 @@ pub struct Derived {
     /// The type code of the object that it belongs to.
     pub code: i32,
     pub(super) properties: Vec<Property>,
+    /// Properties that have no columns, and why.
+    pub(crate) reasons: Vec<(String, String)>,
 }
 
 impl Property {
@@ -55,6 +59,16 @@ impl Derived {
         if !property.name.is_empty() && !self.properties.iter().any(known) {
             self.properties.push(property);
         }
+    }
+
+    /// Lower-case fragments: properties whose types metadata does not tell.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.properties.iter().filter_map(|property| {
+            let (name, unknown) = (&property.name, property.unknown?);
+            Some(format!(
+                "property \"{name}\" has the type that its columns have: {unknown}"
+            ))
+        })
     }
 
     /// The table as lines of a mapping file.
@@ -95,5 +109,6 @@ pub(super) fn fixed(name: &str, aliases: &[&str], column: &str, stored: Stored) 
         }],
         code: 0,
         optional: false,
+        unknown: None,
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use dajet_core::SystemError;
+use dajet_core::schema::fold;
+use uuid::Uuid;
 
 use super::bracket::Broken;
 
@@ -41,6 +43,15 @@ pub enum MetadataError {
         /// What should be there.
         expected: &'static str,
     },
+    /// It holds an object whose file has another name.
+    Foreign {
+        /// The file.
+        file: Arc<str>,
+        /// The name of the object.
+        name: Arc<str>,
+        /// The uuid of the object.
+        uuid: Uuid,
+    },
 }
 
 impl MetadataError {
@@ -51,8 +62,14 @@ impl MetadataError {
             Self::Missing { file }
             | Self::Damaged { file, .. }
             | Self::Broken { file, .. }
-            | Self::Unexpected { file, .. } => Some(file),
+            | Self::Unexpected { file, .. }
+            | Self::Foreign { file, .. } => Some(file),
         }
+    }
+
+    /// True if it says that the object of this folded name stands in a file of another name.
+    pub(super) fn is_about(&self, object: &str) -> bool {
+        matches!(self, Self::Foreign { name, .. } if fold(name) == object)
     }
 }
 
@@ -71,6 +88,10 @@ impl fmt::Display for MetadataError {
                 path,
                 expected,
             } => write!(f, "cannot read file \"{file}\": no {expected} at {path}"),
+            Self::Foreign { file, name, uuid } => write!(
+                f,
+                "file \"{file}\" holds the object \"{name}\" of another uuid, {uuid}"
+            ),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The objects of a configuration by name and identity: what the beginnings of their files tell.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dajet_core::schema::fold;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
 use super::bracket::Tree;
@@ -14,7 +15,10 @@ use super::kind::Kind;
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) kind: Kind,
+    /// The name of its file.
     pub(super) uuid: Uuid,
+    /// The uuid that its file says.
+    written: Option<Uuid>,
     pub(super) name: Arc<str>,
     /// The identity of references in descriptions of types.
     pub(super) reference: Option<Uuid>,
@@ -50,6 +54,7 @@ impl Object {
         Ok(Self {
             kind,
             uuid,
+            written: root.path(facts.head).path(&[1, 2]).uuid(),
             name: name.as_ref().into(),
             reference: identity(facts.reference)?,
             alias: identity(kind.alias())?,
@@ -79,6 +84,75 @@ impl Object {
 /// The name of an object's file.
 pub(super) fn file_of(uuid: Uuid) -> Arc<str> {
     uuid.to_string().into()
+}
+
+/// Why something with this uuid has no table, or no column.
+pub(super) fn unnumbered(uuid: Uuid) -> String {
+    format!(
+        "The configuration has it, but \"DBNames\" has no number for its uuid {uuid}: it is not applied to the database yet, \
+         or \"DBNames\" is damaged."
+    )
+}
+
+/// Takes out objects whose files hold another object of the configuration.
+pub(super) fn take_foreign(
+    objects: &mut Vec<Object>,
+    listed: &[(Kind, Uuid)],
+) -> Vec<(Kind, MetadataError)> {
+    let known: FxHashSet<Uuid> = listed.iter().map(|(_, uuid)| *uuid).collect();
+    let mut foreign = Vec::new();
+    objects.retain(|object| {
+        let other = |uuid: &Uuid| *uuid != object.uuid && known.contains(uuid);
+        let Some(uuid) = object.written.filter(other) else {
+            return true;
+        };
+        let error = MetadataError::Foreign {
+            file: file_of(object.uuid),
+            name: Arc::clone(&object.name),
+            uuid,
+        };
+        foreign.push((object.kind, error));
+        false
+    });
+    foreign
+}
+
+/// Takes the number away from objects that would have the same table or the same type code: nobody can say whose it is.
+/// What to say of each of them.
+pub(super) fn settle(objects: &mut [Object]) -> FxHashMap<Uuid, String> {
+    let mut owners: BTreeMap<(u32, &str), Vec<usize>> = BTreeMap::new();
+    for (place, object) in objects.iter().enumerate() {
+        let token = match object.kind.is_reference() {
+            true => "",
+            false => object.kind.facts().token,
+        };
+        let number = object.number.filter(|_| object.kind.has_table());
+        if let Some(number) = number {
+            owners.entry((number, token)).or_default().push(place);
+        }
+    }
+    let mut disputed = FxHashMap::default();
+    for ((number, _), places) in owners {
+        let first = objects[places[0]].uuid;
+        if places.iter().all(|place| objects[*place].uuid == first) {
+            continue;
+        }
+        let names = places.iter().map(|place| objects[*place].full_name());
+        let names = names.collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            number,
+            names,
+            "objects are left out: \"DBNames\" gives them the same number"
+        );
+        for place in places {
+            objects[place].number = None;
+            let reason = format!(
+                "\"DBNames\" gives the number {number} to several objects and is damaged: {names}."
+            );
+            disputed.insert(objects[place].uuid, reason);
+        }
+    }
+    disputed
 }
 
 /// All objects whose heads could be read.
@@ -158,5 +232,34 @@ mod tests {
         let index = Index::new(vec![object]);
         assert_eq!(index.named(Kind::Catalog, "елки"), Some(0));
         assert_eq!(index.named(Kind::Document, "елки"), None);
+    }
+
+    #[test]
+    fn a_number_is_disputed_if_it_is_that_of_a_table_or_a_type() {
+        let object = |kind, place: u128, number| Object {
+            kind,
+            uuid: Uuid::from_u128(place),
+            written: None,
+            name: format!("о{place}").into(),
+            reference: None,
+            alias: None,
+            number: Some(number),
+        };
+        let mut objects = [
+            object(Kind::Catalog, 1, 36),
+            object(Kind::InformationRegister, 2, 36),
+            object(Kind::CommonAttribute, 3, 36),
+            object(Kind::Constant, 4, 40),
+            object(Kind::Constant, 5, 40),
+            object(Kind::Enumeration, 6, 50),
+            object(Kind::Document, 7, 50),
+            object(Kind::Task, 8, 60),
+            object(Kind::Task, 8, 60),
+        ];
+        let disputed = settle(&mut objects);
+        let numbers = objects.map(|object| object.number);
+        let [a, b, c, d] = [36, 36, 36, 60].map(Some);
+        assert_eq!(numbers, [a, b, c, None, None, None, None, d, d]);
+        assert_eq!(disputed.len(), 4);
     }
 }

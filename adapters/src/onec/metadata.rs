@@ -13,7 +13,7 @@ use super::configuration::{self, Configuration};
 use super::derive::Making;
 use super::derived::Derived;
 use super::error::MetadataError;
-use super::index::{Index, Object};
+use super::index::{self, Index, Object, unnumbered};
 use super::kind::{KINDS, Kind};
 use super::model::{self, Model, listed, sections};
 use super::name::{Dependent, Name, kind};
@@ -45,6 +45,8 @@ pub struct Metadata {
     bodies: FxHashMap<Uuid, Arc<Tree>>,
     /// Files that cannot be read, and why: each is told once.
     unreadable: FxHashMap<Uuid, String>,
+    /// Objects that share a number with another one, and what to say of it.
+    disputed: FxHashMap<Uuid, String>,
     nameless: Nameless,
     recorders: FxHashMap<Uuid, Vec<usize>>,
     recorders_known: bool,
@@ -67,14 +69,6 @@ fn tell_unnumbered(objects: &[Object]) {
             "objects of the configuration have no number in \"DBNames\": they have no table"
         );
     }
-}
-
-/// Why something with this uuid has no table.
-fn unnumbered(uuid: Uuid) -> String {
-    format!(
-        "The configuration has it, but \"DBNames\" has no number for its uuid {uuid}: it is not applied to the database yet, \
-         or \"DBNames\" is damaged."
-    )
 }
 
 /// What a name stands for that is no table.
@@ -112,6 +106,7 @@ impl Metadata {
             object.number = numbers.find(object.uuid, object.kind.facts().token);
         }
         tell_unnumbered(&heads);
+        let disputed = index::settle(&mut heads);
         Ok(Self {
             version,
             year_offset,
@@ -120,6 +115,7 @@ impl Metadata {
             index: Index::new(heads),
             bodies: FxHashMap::default(),
             unreadable: FxHashMap::default(),
+            disputed,
             nameless,
             recorders: FxHashMap::default(),
             recorders_known: false,
@@ -522,8 +518,10 @@ impl Metadata {
     pub fn reason(&self, name: &str) -> Option<String> {
         let name = Name::parse(name)?;
         let Some(place) = self.find(&name) else {
-            let mut nameless = self.nameless.iter();
-            let (kind, error) = nameless.find(|(kind, _)| *kind == name.kind)?;
+            let of_kind = || self.nameless.iter().filter(|(kind, _)| *kind == name.kind);
+            let (kind, error) = of_kind()
+                .find(|(_, error)| error.is_about(&name.object))
+                .or_else(|| of_kind().next())?;
             let kind = kind.word();
             return Some(format!(
                 "An object of the kind \"{kind}\" is left out of 1C metadata: {error}."
@@ -532,6 +530,9 @@ impl Metadata {
         let object = &self.index.objects[place];
         if let Some(error) = self.unreadable.get(&object.uuid) {
             return Some(format!("Its 1C metadata is damaged: {error}."));
+        }
+        if let Some(reason) = self.disputed.get(&object.uuid) {
+            return Some(reason.clone());
         }
         if object.kind.has_table() && object.number.is_none() {
             return Some(unnumbered(object.uuid));

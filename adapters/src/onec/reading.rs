@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::bracket::{Item, Tree};
 use super::error::MetadataError;
-use super::index::{Object, file_of};
+use super::index::{Object, file_of, take_foreign};
 use super::inflate::{INFLATED_MAX, Inflater};
 use super::kind::Kind;
 use super::model::Model;
@@ -133,16 +133,17 @@ pub(super) async fn heads(
                 let head = read.and_then(|tree| Object::read(objects[place].0, uuid, &tree));
                 match head {
                     Ok(head) => heads[first + place] = Some(head),
-                    Err(error) => {
-                        let kind = objects[place].0;
-                        tracing::warn!(kind = kind.word(), %error, "object of 1C metadata is left out");
-                        nameless.push((kind, error));
-                    }
+                    Err(error) => nameless.push((objects[place].0, error)),
                 }
             }
         }
     }
-    Ok((heads.into_iter().flatten().collect(), nameless))
+    let mut heads = heads.into_iter().flatten().collect();
+    nameless.extend(take_foreign(&mut heads, objects));
+    for (kind, error) in &nameless {
+        tracing::warn!(kind = kind.word(), %error, "object of 1C metadata is left out");
+    }
+    Ok((heads, nameless))
 }
 
 /// The heads that the beginnings of files tell.

@@ -1,5 +1,7 @@
 //! Descriptions of types, and the columns that hold their values.
 
+use std::fmt;
+
 use dajet_core::DataType;
 use dajet_core::schema::ColumnRole;
 use uuid::Uuid;
@@ -112,8 +114,30 @@ pub(super) struct Resolved {
     pub(super) storage: bool,
     pub(super) unique: bool,
     pub(super) targets: Targets,
-    /// A type that is not known stands in it: the real columns decide.
-    pub(super) unknown: bool,
+    /// A part of the description tells nothing: the real columns decide.
+    pub(super) unknown: Option<Unknown>,
+}
+
+/// Why a part of a description tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// Nothing that is read has this type; it may be of a kind that is not.
+    Type(Uuid),
+    /// The file of this type cannot be read.
+    File(Uuid),
+    Form,
+    Depth,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(uuid) => write!(f, "type {uuid} is not known to 1C metadata"),
+            Self::File(uuid) => write!(f, "file \"{uuid}\" of its type cannot be read"),
+            Self::Form => f.write_str("the description of its type has another form"),
+            Self::Depth => f.write_str("its type stands for too many others"),
+        }
+    }
 }
 
 /// A physical column as it is derived.
@@ -133,7 +157,7 @@ pub(super) fn resolve(pattern: Item<'_>, model: &Model<'_>) -> Resolved {
 
 fn add(pattern: Item<'_>, model: &Model<'_>, resolved: &mut Resolved, depth: usize) {
     if depth > DEPTH_MAX {
-        resolved.unknown = true;
+        resolved.unknown = Some(Unknown::Depth);
         return;
     }
     let small = |item: Item<'_>| {
@@ -153,9 +177,9 @@ fn add(pattern: Item<'_>, model: &Model<'_>, resolved: &mut Resolved, depth: usi
             }
             Some("#") => match part.at(1).uuid() {
                 Some(uuid) => add_uuid(uuid, model, resolved, depth),
-                None => resolved.unknown = true,
+                None => resolved.unknown = Some(Unknown::Form),
             },
-            _ => resolved.unknown = true,
+            _ => resolved.unknown = Some(Unknown::Form),
         }
     }
 }
@@ -185,7 +209,7 @@ fn add_uuid(uuid: Uuid, model: &Model<'_>, resolved: &mut Resolved, depth: usize
             _ => resolved.targets.add(object),
         }
     } else {
-        resolved.unknown = true;
+        resolved.unknown = Some(Unknown::Type(uuid));
     }
 }
 
@@ -198,7 +222,7 @@ fn add_other(
 ) {
     match model.body(object) {
         Some(tree) => add(tree.root().path(path), model, resolved, depth + 1),
-        None => resolved.unknown = true,
+        None => resolved.unknown = Some(Unknown::File(model.object(object).uuid)),
     }
 }
 

@@ -59,6 +59,8 @@ enum Found<'a> {
     Mapped(&'a Mapping, &'a MappedTable, &'a Relation),
     Derived(Box<Derived>, &'a Relation),
     Value(Entity),
+    /// A predefined item that has no row, or several.
+    Absent(String),
     Plain(&'a Relation),
     Unknown,
 }
@@ -69,7 +71,7 @@ impl Found<'_> {
             Self::Mapped(_, _, relation) | Self::Derived(_, relation) | Self::Plain(relation) => {
                 Some(relation.oid)
             }
-            Self::Value(_) | Self::Unknown => None,
+            Self::Value(_) | Self::Absent(_) | Self::Unknown => None,
         }
     }
 }
@@ -166,16 +168,13 @@ impl Catalog {
                     schema.values.push((Arc::clone(name), entity));
                     None
                 }
+                Found::Absent(reason) => {
+                    schema.reasons.push((Arc::clone(name), reason));
+                    None
+                }
                 Found::Unknown => {
-                    let metadata = infobase.as_ref().map(|known| &known.metadata);
-                    let reason = metadata.and_then(|metadata| metadata.reason(name));
-                    schema
-                        .reasons
-                        .extend(reason.map(|reason| (Arc::clone(name), reason)));
-                    let near = metadata.and_then(|metadata| metadata.nearest(name));
-                    let near = near.filter(|near| schema::fold(near) != schema::fold(name));
-                    let near = near.or_else(|| suggestion(name, &relations, mapping.as_deref()));
-                    schema.suggestions.extend(near);
+                    let near = || suggestion(name, &relations, mapping.as_deref());
+                    tell_unknown(&mut schema, name, infobase.as_ref(), near);
                     None
                 }
             };
@@ -257,10 +256,15 @@ impl Catalog {
             })?;
             Some(Found::Derived(Box::new(derived), relation))
         } else {
-            let value = metadata.value(&mut store, name).await?;
-            identity(session, value).await?.map(Found::Value)
+            match metadata.value(&mut store, name).await? {
+                Some(value) => Some(identity(session, value).await?),
+                None => None,
+            }
         };
         match found {
+            Some(Found::Absent(reason)) => {
+                Ok(unknown(Some(reason.clone()))?.or(Some(Found::Absent(reason))))
+            }
             Some(found) => {
                 self.known.lock().explained.insert(Arc::clone(name));
                 Ok(Some(found))
@@ -474,6 +478,22 @@ impl Known {
     }
 }
 
+/// Says what can be said of a name that is unknown: why, and what may have been meant.
+fn tell_unknown(
+    schema: &mut Schema,
+    name: &Arc<str>,
+    infobase: Option<&Infobase>,
+    suggestion: impl FnOnce() -> Option<Arc<str>>,
+) {
+    let metadata = infobase.map(|known| &known.metadata);
+    let reason = metadata.and_then(|metadata| metadata.reason(name));
+    let reason = reason.map(|reason| (Arc::clone(name), reason));
+    schema.reasons.extend(reason);
+    let near = metadata.and_then(|metadata| metadata.nearest(name));
+    let near = near.filter(|near| schema::fold(near) != schema::fold(name));
+    schema.suggestions.extend(near.or_else(suggestion));
+}
+
 /// The configuration is being updated, or the database restored: it heals by waiting.
 fn being_updated(what: &str) -> SystemError {
     SystemError::transient(CODE, format!("{what}: is the configuration being updated"))
@@ -506,26 +526,32 @@ async fn mapped<'a>(
         let relation = relation.ok_or_else(|| mapping.unknown_table(table))?;
         return Ok(Some(Found::Mapped(mapping, table, relation)));
     }
-    let entity = match mapping.value(name) {
-        Some((value, true)) => infobase::predefined(session, &value.table, value.entity).await?,
-        Some((value, false)) => Some(value.entity),
-        None => None,
+    let value = match mapping.value(name) {
+        Some((value, true)) => NamedValue::Predefined {
+            table: value.table.to_string(),
+            entity: value.entity,
+        },
+        Some((value, false)) => NamedValue::Identity(value.entity),
+        None => return Ok(None),
     };
-    Ok(entity.map(Found::Value))
+    identity(session, value).await.map(Some)
 }
 
 /// The reference that a name stands for.
-async fn identity(
-    session: &mut Session,
-    value: Option<NamedValue>,
-) -> Result<Option<Entity>, SystemError> {
-    match value {
-        None => Ok(None),
-        Some(NamedValue::Identity(entity)) => Ok(Some(entity)),
-        Some(NamedValue::Predefined { table, entity }) => {
-            infobase::predefined(session, &table, entity).await
-        }
-    }
+async fn identity<'a>(session: &mut Session, value: NamedValue) -> Result<Found<'a>, SystemError> {
+    let (table, entity) = match value {
+        NamedValue::Identity(entity) => return Ok(Found::Value(entity)),
+        NamedValue::Predefined { table, entity } => (table, entity),
+    };
+    let found = infobase::predefined(session, &table, entity).await?;
+    let rows = match found[..] {
+        [only] => return Ok(Found::Value(only)),
+        [] => "no row of it",
+        _ => "several rows of it: select the reference by a query",
+    };
+    Ok(Found::Absent(format!(
+        "It is a predefined item, and table \"{table}\" has {rows}."
+    )))
 }
 
 /// Finds a table of 1C: PostgreSQL has its name in lower case.
@@ -540,7 +566,7 @@ fn join(derived: &mut Derived, relation: &Relation, details: &Details, years: i1
         .get(&relation.oid)
         .map_or(&[][..], |columns| columns);
     let checked = onec::check(derived, real, years);
-    for warning in &checked.warnings {
+    for warning in checked.warnings.into_iter().chain(derived.warnings()) {
         tracing::warn!(table = derived.name, "{warning}");
     }
     Table {
@@ -553,6 +579,11 @@ fn join(derived: &mut Derived, relation: &Relation, details: &Details, years: i1
             .lacking
             .iter()
             .map(|name| name.as_str().into())
+            .collect(),
+        reasons: derived
+            .reasons
+            .iter()
+            .map(|(name, reason)| (name.as_str().into(), reason.clone()))
             .collect(),
         version: None,
     }
@@ -573,6 +604,7 @@ fn plain(relation: &Relation, name: &Arc<str>, details: &Details) -> Table {
         key: details.key(relation),
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        reasons: Vec::new(),
         version: None,
     }
 }

@@ -163,21 +163,24 @@ impl<'a> PgStore<'a> {
     }
 }
 
-/// The reference of the row that a predefined item is, `None` if the row is not there.
+/// The references of the rows that a predefined item has, at most two of them.
 pub(super) async fn predefined(
     session: &mut Session,
     table: &str,
     item: Entity,
-) -> Result<Option<Entity>, SystemError> {
+) -> Result<Vec<Entity>, SystemError> {
     let table = quoted(&table.to_lowercase());
-    let sql = format!("SELECT _idrref FROM {table} WHERE _predefinedid = $1 LIMIT 1");
+    let sql = format!("SELECT _idrref FROM {table} WHERE _predefinedid = $1 LIMIT 2");
     let rows = query(session, &sql, &[&item.uuid.to_bytes_le().as_slice()]).await?;
-    let row: Option<Vec<u8>> = rows.first().map(|row| get(row, 0)).transpose()?;
-    let bytes = row.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-    Ok(bytes.map(|bytes| Entity {
-        code: item.code,
-        uuid: Uuid::from_bytes_le(bytes),
-    }))
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let bytes: Vec<u8> = get(row, 0)?;
+        found.extend(<[u8; 16]>::try_from(bytes).ok().map(|bytes| Entity {
+            code: item.code,
+            uuid: Uuid::from_bytes_le(bytes),
+        }));
+    }
+    Ok(found)
 }
 
 /// The years that are added to the dates of a database, which may have the tables of an infobase without its metadata.

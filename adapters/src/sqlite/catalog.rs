@@ -161,6 +161,7 @@ fn plain(connection: &Connection, listed: &[Listed], name: &str) -> Result<Optio
         key,
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        reasons: Vec::new(),
         version: None,
     }))
 }

@@ -1,46 +1,53 @@
 //! What a test's own thread tells by `tracing`.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::Arc;
+use std::marker::PhantomData;
+use std::sync::Once;
 
-use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
+
+thread_local! {
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
 
 /// The warnings and notes of this thread, from now on.
 pub(super) struct Told {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: DefaultGuard,
+    /// They belong to the thread.
+    _here: PhantomData<*const ()>,
 }
 
 impl Told {
     pub(super) fn begin() -> Self {
-        let lines = Arc::default();
-        let listener = Listener {
-            lines: Arc::clone(&lines),
-        };
-        Self {
-            lines,
-            _guard: tracing::subscriber::set_default(listener),
-        }
+        // One listener for all threads: with one for each, the first test that passes a place where something is told
+        // settles for all the others whether anybody listens.
+        static LISTENER: Once = Once::new();
+        LISTENER.call_once(|| {
+            tracing::subscriber::set_global_default(Listener).expect("nobody else listens");
+            tracing::callsite::rebuild_interest_cache();
+        });
+        LINES.set(Some(Vec::new()));
+        Self { _here: PhantomData }
     }
 
     /// The lines that hold this text.
     pub(super) fn of(&self, text: &str) -> Vec<String> {
-        let lines = self.lines.lock();
-        lines
-            .iter()
-            .filter(|line| line.contains(text))
-            .cloned()
-            .collect()
+        LINES.with_borrow(|lines| {
+            let lines = lines.iter().flatten();
+            lines.filter(|line| line.contains(text)).cloned().collect()
+        })
     }
 }
 
-struct Listener {
-    lines: Arc<Mutex<Vec<String>>>,
+impl Drop for Told {
+    fn drop(&mut self) {
+        LINES.set(None);
+    }
 }
+
+struct Listener;
 
 struct Line(String);
 
@@ -66,7 +73,11 @@ impl Subscriber for Listener {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.lines.lock().push(line.0);
+        LINES.with_borrow_mut(|lines| {
+            if let Some(lines) = lines {
+                lines.push(line.0);
+            }
+        });
     }
 
     fn enter(&self, _: &Id) {}

@@ -161,6 +161,8 @@ pub struct Table {
     pub defaults: Defaults,
     /// Names of columns that metadata gives it and that it lacks: somebody may be changing it just now.
     pub lacking: Vec<Arc<str>>,
+    /// Names of columns that metadata tells of and that it cannot have, and why, as sentences.
+    pub reasons: Vec<(Arc<str>, String)>,
     /// The version of the metadata that it was derived from: what is bound to it is outdated once that has changed.
     pub version: Option<Arc<str>>,
 }
@@ -170,6 +172,14 @@ impl Table {
     pub fn lacks(&self, name: &str) -> bool {
         let folded = fold(name);
         self.lacking.iter().any(|lacking| fold(lacking) == folded)
+    }
+
+    /// Why it cannot have a column of this name that metadata tells of.
+    pub fn reason(&self, name: &str) -> Option<&str> {
+        let folded = fold(name);
+        let mut reasons = self.reasons.iter();
+        let found = reasons.find(|(known, _)| fold(known) == folded);
+        found.map(|(_, reason)| reason.as_str())
     }
 
     /// Finds a column: exact match first, else the only one that matches without regard to case, else by another name.

@@ -137,6 +137,7 @@ impl World {
             ),
             defaults: Defaults::Database,
             lacking: Vec::new(),
+            reasons: Vec::new(),
             version: None,
         };
         self.state().create(database, described);

@@ -112,6 +112,34 @@ async fn a_broken_object_is_absent_and_the_others_are_there() {
 }
 
 #[tokio::test]
+async fn a_type_that_nothing_is_is_told() {
+    let infobase = Infobase::new(1);
+    let mut store = Memory::of(&infobase);
+    let file = infobase.file_of("Справочник.Номенклатура");
+    let stored = store.file(&file);
+    let text = String::from_utf8(unpacked(stored)).expect("a text");
+    let mark = "{\"Pattern\",{\"#\",";
+    let compact: String = text
+        .split_inclusive(',')
+        .map(|part| part.trim_start())
+        .collect();
+    let place = compact.find(mark).expect("an attribute is a reference") + mark.len();
+    let strange = "11111111-2222-3333-4444-555555555555";
+    let mut changed = compact.clone();
+    changed.replace_range(place..place + strange.len(), strange);
+    *stored = packed(changed.as_bytes());
+    let mut metadata = Metadata::open(&mut store).await.expect("it is sound");
+    let table = metadata.table(&mut store, "Справочник.Номенклатура").await;
+    let table = table.expect("it is sound").expect("it is there");
+    let warnings: Vec<String> = table.warnings().collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains(strange) && warnings[0].contains("property \""),
+        "{warnings:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_bomb_does_not_go_off() {
     let infobase = Infobase::new(1);
     let mut store = Memory::of(&infobase);

@@ -4,6 +4,7 @@ use dajet_adapters::onec::Metadata;
 use dajet_adapters::testing::infobase::Infobase;
 
 use super::memory::{Memory, expected, read};
+use crate::told::Told;
 
 #[tokio::test]
 async fn every_property_is_resolved_whatever_its_number() {
@@ -18,6 +19,28 @@ async fn every_property_is_resolved_whatever_its_number() {
             .collect();
         // Columns that may be there or not are derived too: the real ones decide, as the tests with a database show.
         assert_eq!(missing, Vec::<&String>::new(), "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_sound_infobase_loses_nothing_and_nothing_is_told() {
+    for seed in 1..=12 {
+        let infobase = Infobase::new(seed);
+        let store = &mut Memory::of(&infobase);
+        let told = Told::begin();
+        let mut metadata = Metadata::open(store).await.expect("the metadata is sound");
+        for name in metadata.names(store).await.expect("the metadata is sound") {
+            let table = metadata.table(store, &name).await;
+            let Some(table) = table.expect("the metadata is sound") else {
+                let value = metadata.value(store, &name).await;
+                assert!(value.is_ok_and(|value| value.is_some()), "{seed}: {name}");
+                continue;
+            };
+            let warnings: Vec<String> = table.warnings().collect();
+            assert_eq!(warnings, Vec::<String>::new(), "{seed}: {name}");
+            assert_eq!(metadata.reason(&name), None, "{seed}: {name}");
+        }
+        assert_eq!(told.of(""), Vec::<String>::new(), "{seed}");
     }
 }
 

@@ -498,6 +498,98 @@ async fn a_property_and_a_section_without_a_number_are_told() {
     assert!(schema.table(barcodes).is_none());
     let reason = schema.reason(barcodes).expect("the reason is told");
     assert!(reason.contains("no number for its uuid"), "{reason}");
+    let reason = goods.reason("артикул").expect("the reason is told");
+    assert!(reason.contains("no number for its uuid"), "{reason}");
+    assert_eq!(goods.reason("Вес"), None);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn objects_of_the_same_number_are_told_and_left_out() {
+    let infobase = Infobase::new(27);
+    let database = Database::with(&infobase.sql()).await;
+    let names = ["Справочник.Контрагенты", "Справочник.Номенклатура"];
+    let [one, other] = names.map(|name| infobase.code(name));
+    let numbers = infobase.numbers().replace(
+        &format!("\"Reference\",{other}}}"),
+        &format!("\"Reference\",{one}}}"),
+    );
+    let sql = "UPDATE params SET binarydata = $1 WHERE filename = 'DBNames'";
+    let changed = database.client.execute(sql, &[&numbers.as_bytes()]).await;
+    assert_eq!(changed.expect("it is changed"), 1);
+    let (told, service) = (Told::begin(), database.service());
+    let schema = describe(&service, &names).await;
+    let lines = told.of("the same number");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for name in names {
+        assert!(lines[0].contains(name), "{lines:?}");
+        assert!(schema.table(name).is_none(), "{name}");
+        let reason = schema.reason(name).expect("the reason is told");
+        assert!(names.iter().all(|name| reason.contains(name)), "{reason}");
+    }
+    let known = service.metadata(&MetadataKey::Code(one)).await;
+    assert_eq!(known.expect("the catalog answers"), None);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn files_that_hold_other_objects_are_told_and_left_out() {
+    let infobase = Infobase::new(28);
+    let database = Database::with(&infobase.sql()).await;
+    let names = ["Справочник.Контрагенты", "Справочник.Номенклатура"];
+    let [one, other] = names.map(|name| infobase.file_of(name));
+    let sql = format!(
+        "UPDATE config AS c SET binarydata = o.binarydata, partno = o.partno FROM config AS o \
+         WHERE (c.filename, o.filename) IN (('{one}', '{other}'), ('{other}', '{one}'))"
+    );
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("they are swapped");
+    let (told, service) = (Told::begin(), database.service());
+    let schema = describe(&service, &names).await;
+    for (name, file) in names.iter().zip([&other, &one]) {
+        assert!(schema.table(name).is_none(), "{name}");
+        let reason = schema.reason(name).expect("the reason is told");
+        let (_, own) = name.split_once('.').expect("a name of two parts");
+        let wrong = format!("file \"{file}\" holds the object \"{own}\" of another uuid");
+        assert!(reason.contains(&wrong), "{reason}");
+        assert_eq!(told.of(&wrong).len(), 1);
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_predefined_item_has_one_row() {
+    let infobase = Infobase::new(29);
+    let database = Database::with(&infobase.sql()).await;
+    let item: Arc<str> = "Справочник.Номенклатура.Доставка".into();
+    let table = infobase.physical("[Справочник.Номенклатура]");
+    let service = database.service();
+    let schema = describe(&service, &[&item]).await;
+    assert_eq!(schema.values.len(), 1);
+    let uuid = "(SELECT _predefinedid FROM was)";
+    let sql = format!(
+        "CREATE TABLE was AS SELECT * FROM {table} WHERE _predefinedid <> '\\x00000000000000000000000000000000' LIMIT 1; \
+         INSERT INTO {table} SELECT (jsonb_populate_record(r, '{{\"_idrref\": \"\\\\x11111111111111111111111111111111\"}}')).* \
+         FROM {table} AS r WHERE r._predefinedid = {uuid}"
+    );
+    database
+        .client
+        .batch_execute(&sql)
+        .await
+        .expect("a second row");
+    let schema = describe(&database.service(), &[&item]).await;
+    assert!(schema.value(&item).is_none());
+    let reason = schema.reason(&item).expect("the reason is told");
+    assert!(reason.contains("has several rows of it"), "{reason}");
+    let sql = format!("DELETE FROM {table} WHERE _predefinedid = {uuid}");
+    database.client.batch_execute(&sql).await.expect("no row");
+    let schema = describe(&database.service(), &[&item]).await;
+    assert!(schema.value(&item).is_none());
+    let reason = schema.reason(&item).expect("the reason is told");
+    assert!(reason.contains("has no row of it"), "{reason}");
     database.close().await;
 }
 

@@ -81,8 +81,9 @@ impl Binder<'_> {
         let sources: Vec<_> = self.scopes.iter().rev().flatten().collect();
         let of_source = |source: &&Source| split(name, source).is_some();
         if self.plan.values.contains(&name.text) && !sources.iter().any(of_source) {
-            let near = self.schema.near(&name.text);
-            let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+            let near = || self.schema.near(&name.text);
+            let reason = self.schema.reason(&name.text).map(str::to_owned);
+            let hint = reason.or_else(|| near().map(|near| format!("Did you mean \"{near}\"?")));
             let message = format!("unknown name \"{}\"", name.text);
             return Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint);
         }
@@ -327,9 +328,14 @@ fn unknown(column: &str, name: &Name, table: &Table) -> Diagnostic {
         return lacking(column, name.span, table);
     }
     let message = format!("unknown column \"{column}\" in table \"{}\"", table.name);
-    let near = nearest(column, table.columns.iter().map(|column| &*column.name));
-    let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
-    Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint)
+    Diagnostic::error("E_BIND", name.span, message).maybe_hint(why(column, table))
+}
+
+/// Why a table has no such column, or the name that was meant.
+pub(super) fn why(column: &str, table: &Table) -> Option<String> {
+    let near = || nearest(column, table.columns.iter().map(|column| &*column.name));
+    let reason = table.reason(column).map(str::to_owned);
+    reason.or_else(|| near().map(|near| format!("Did you mean \"{near}\"?")))
 }
 
 /// The column is nobody's mistake: it may come back.

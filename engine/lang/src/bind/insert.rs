@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dajet_core::diagnostic::nearest;
 use dajet_core::query::{self, Function, Part};
 use dajet_core::schema::{ColumnRole, Defaults, Omitted};
 use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Table, Value};
 
 use super::Binder;
-use super::columns::{lacking, part_of, with_role};
+use super::columns::{lacking, part_of, why, with_role};
 use super::parts::several;
 use super::typing::share;
 use crate::ast::Name;
@@ -130,8 +129,7 @@ impl Binder<'_> {
                 "unknown column \"{}\" in table \"{}\"",
                 name.text, table.name
             );
-            let near = nearest(&name.text, table.columns.iter().map(|column| &*column.name));
-            let hint = near.map(|near| format!("Did you mean \"{near}\"?"));
+            let hint = why(&name.text, table);
             self.errors
                 .push(Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint));
             return None;

@@ -332,6 +332,7 @@ fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select)
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        reasons: Vec::new(),
         version: None,
     };
     (table, query)

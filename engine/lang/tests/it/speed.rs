@@ -52,6 +52,7 @@ fn schema() -> Schema {
         key: TableKey::RowAddress,
         defaults: Defaults::Database,
         lacking: Vec::new(),
+        reasons: Vec::new(),
         version: None,
     });
     Schema {

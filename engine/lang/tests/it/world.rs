@@ -154,6 +154,7 @@ fn read_table(line: &str) -> Table {
         key: TableKey::RowAddress,
         defaults,
         lacking: Vec::new(),
+        reasons: Vec::new(),
         version: None,
     }
 }
