@@ -1,6 +1,7 @@
 //! A connection that somebody owns: prepared statements, time-outs, and an end that gives everything back.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use dajet_core::SystemError;
 use dajet_core::query::{Body, Statement};
 use dajet_core::secret::Secret;
 use rustc_hash::FxHashMap;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::{CancelToken, Client, Config, Error, NoTls};
 
 use super::address::Target;
 use super::dialect::{self, Limit, Rendered};
@@ -74,6 +77,7 @@ pub(super) struct Session {
     client: Arc<Client>,
     connection: JoinHandle<()>,
     prepared: FxHashMap<(u64, Variant), Arc<Prepared>>,
+    target: Arc<Target>,
     command_timeout: Duration,
     process: i32,
     busy: bool,
@@ -105,6 +109,7 @@ impl Session {
             client: Arc::new(client),
             connection,
             prepared: FxHashMap::default(),
+            target: Arc::clone(&opening.target),
             command_timeout: opening.command_timeout,
             process: 0,
             busy: false,
@@ -202,11 +207,29 @@ impl Session {
         self.busy = false;
     }
 
+    /// Has the server cancel the command that runs; its answer comes to whoever runs it.
+    ///
+    /// When this returns without an error, no later command is hit: the server has dealt with the request, be it that the
+    /// command had ended before.
+    ///
+    /// # Errors
+    /// `Transient` if the server does not take the request.
+    pub(super) async fn cancel(&self, attempted: &str) -> Result<(), SystemError> {
+        request_cancel(self.client.cancel_token(), &self.target)
+            .await
+            .map_err(|error| {
+                let place = self.target.place();
+                let message = format!("{attempted}: cannot cancel it at {place}: {error}");
+                SystemError::transient(CODE, message)
+            })
+    }
+
     /// Cancels the command that runs too long; the session stays broken.
     pub(super) fn expired(&self, attempted: &str) -> SystemError {
         let token = self.client.cancel_token();
+        let target = Arc::clone(&self.target);
         tokio::spawn(async move {
-            if let Ok(Err(error)) = timeout(CONNECT_TIMEOUT, token.cancel_query(NoTls)).await {
+            if let Err(error) = request_cancel(token, &target).await {
                 tracing::debug!(%error, "cannot cancel a statement");
             }
         });
@@ -260,6 +283,22 @@ impl Drop for Session {
             self.connection.abort();
         }
     }
+}
+
+/// The server closes the connection of a request once it has signalled the process; who does not wait for that may have a later
+/// command of the same session cancelled.
+async fn request_cancel(token: CancelToken, target: &Target) -> Result<(), io::Error> {
+    let request = async {
+        let mut stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+        token
+            .cancel_query_raw(&mut stream, NoTls)
+            .await
+            .map_err(io::Error::other)?;
+        // a close with a reset is a close
+        let _: Result<usize, io::Error> = stream.read(&mut [0]).await;
+        Ok(())
+    };
+    timeout(CONNECT_TIMEOUT, request).await?
 }
 
 fn render(

@@ -11,8 +11,8 @@ use dajet_core::{
 use futures::future::join;
 use futures::stream::TryStreamExt;
 use tokio::time::{Instant, timeout};
+use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls};
 
 use super::claim::PgClaim;
 use super::dialect;
@@ -207,7 +207,7 @@ impl PgSource {
         if excess {
             drop((records, values));
             // what has not been sent yet need not come
-            cancel(&client, &attempted).await?;
+            session.cancel(&attempted).await?;
             roll_back(session).await?;
             return Ok(Outcome::Excess(load));
         }
@@ -249,7 +249,7 @@ impl PgSource {
             match self.holders(session.process()).await? {
                 Holders::Ours => deadline = Instant::now() + command_timeout,
                 Holders::Others(names) if !self.queue().strict => {
-                    cancel(&session.client(), attempted).await?;
+                    session.cancel(attempted).await?;
                     // the cancelled read holds locks until it has ended: nothing may be read before
                     match timeout(command_timeout, &mut reading).await {
                         Ok(_) => session.leave(),
@@ -423,14 +423,6 @@ async fn fetch(
         }
     }
     Ok(fetched)
-}
-
-async fn cancel(client: &Client, attempted: &str) -> Result<(), SystemError> {
-    let token = client.cancel_token();
-    token
-        .cancel_query(NoTls)
-        .await
-        .map_err(|error| classify(attempted, error))
 }
 
 async fn roll_back(session: &mut Session) -> Result<(), SystemError> {

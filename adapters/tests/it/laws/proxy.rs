@@ -2,12 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+/// The first bytes of a connection that asks PostgreSQL to cancel a command: length and code.
+const CANCEL: [u8; 8] = [0, 0, 0, 16, 4, 210, 22, 46];
+/// How late such a request comes to the server.
+const CANCEL_DELAY: Duration = Duration::from_millis(300);
+
 /// Passes on what comes until it is cut; what connects afterwards is passed on again.
+///
+/// Requests to cancel a command come late, as they may on a busy machine.
 pub struct Proxy {
     /// Where it listens.
     pub place: SocketAddr,
@@ -39,6 +47,12 @@ impl Proxy {
 
 async fn pass_on(mut client: TcpStream, server: Arc<str>, mut cuts: watch::Receiver<u32>) {
     cuts.mark_unchanged();
+    let mut first = [0; CANCEL.len()];
+    if let Ok(_) = client.peek(&mut first).await
+        && first == CANCEL
+    {
+        tokio::time::sleep(CANCEL_DELAY).await;
+    }
     let Ok(mut peer) = TcpStream::connect(&*server).await else {
         return;
     };

@@ -14,6 +14,8 @@ use dajet_core::{
 };
 use tokio_postgres::{Client, NoTls};
 
+use crate::laws::proxy::Proxy;
+
 pub(super) const WAITING: Limit = Limit {
     bytes: 16 << 20,
     wait_for_locked: true,
@@ -75,6 +77,19 @@ impl Database {
 
     pub(super) fn service_with(&self, query: &str, environment: Environment) -> Arc<dyn Service> {
         open(&format!("{}{query}", self.address), &environment).expect("the address is right")
+    }
+
+    /// A service over it whose way to the server is a proxy's.
+    pub(super) async fn distant_service(&self) -> (Arc<dyn Service>, Proxy) {
+        let (scheme, rest) = self
+            .address
+            .rsplit_once('@')
+            .expect("the address names a user");
+        let (server, name) = rest.split_once('/').expect("the address names a database");
+        let proxy = Proxy::to(server).await;
+        let address = format!("{scheme}@{}/{name}", proxy.place);
+        let service = open(&address, &Environment::default()).expect("the address is right");
+        (service, proxy)
     }
 
     /// A single number.

@@ -225,9 +225,12 @@ async fn large_rows_come_in_small_batches_though_the_disk_keeps_them_small() {
 #[tokio::test]
 async fn rows_that_become_large_break_a_batch_off() {
     let sql = "CREATE TABLE t (id int PRIMARY KEY, txt text);
-        INSERT INTO t SELECT n, repeat('ж', CASE WHEN n > 300 THEN 200000 ELSE 100 END) FROM generate_series(1, 400) AS n";
+        INSERT INTO t SELECT n, repeat('ж', CASE WHEN n > 300 THEN 200000 ELSE 100 END) FROM generate_series(1, 400) AS n;
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN OLD; END';
+        CREATE TRIGGER slow BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION slow()";
     let database = Database::with(sql).await;
-    let service = database.service();
+    // the request to break a read off comes late: nothing that is asked next may be hit by it
+    let (service, _proxy) = database.distant_service().await;
     let queue = drain(&table(&service, "t").await, &["id", "txt"], &["id"], 1000);
     let mut source = source(&service, queue);
     let limit = Limit {
