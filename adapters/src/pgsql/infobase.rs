@@ -14,6 +14,8 @@ use super::relations::{ATTEMPT, Details, Relation, details, find, get};
 use super::session::Session;
 use crate::onec::{Place, Store, StoredFile};
 
+/// Years that can be added to the empty date, which is of year 1.
+const YEARS: std::ops::RangeInclusive<i16> = 0..=9_998;
 const RIGHTS: &str = "Grant SELECT on config, params and _yearoffset, and on the tables of data that scripts name, \
                       to the user of the address.";
 
@@ -216,10 +218,25 @@ async fn offset_years(
     session: &mut Session,
     (table, column): &(String, String),
 ) -> Result<i16, SystemError> {
-    let sql = format!("SELECT {column}::int2 FROM {table} LIMIT 1");
+    let sql = format!("SELECT left({column}::text, 40) FROM {table} LIMIT 1");
     let rows = query(session, &sql, &[]).await?;
-    let years: Option<i16> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
-    Ok(years.unwrap_or(0))
+    let told: Option<String> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
+    let Some(told) = told else {
+        return Ok(0);
+    };
+    let whole = match told.split_once('.') {
+        Some((whole, rest)) if rest.bytes().all(|digit| digit == b'0') => whole,
+        _ => &told,
+    };
+    let years = whole.parse().ok().filter(|years| YEARS.contains(years));
+    years.ok_or_else(|| {
+        let (first, last) = (YEARS.start(), YEARS.end());
+        let message = format!(
+            "table \"_YearOffset\" of the infobase holds \"{told}\", not a number of years from {first} to {last}"
+        );
+        let hint = "It says how many years are added to every date that is stored: 0 or 2000.";
+        SystemError::misconfigured(CODE, message).with_hint(hint)
+    })
 }
 
 async fn query(

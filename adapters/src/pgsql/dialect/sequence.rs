@@ -24,7 +24,7 @@ pub(in crate::pgsql) fn sequence(statement: &Sequence) -> String {
                 "CREATE SEQUENCE IF NOT EXISTS {name} AS bigint INCREMENT BY {increment}{start} CACHE {cache}"
             )
         }
-        SequenceAction::Drop => format!("DROP SEQUENCE {name}"),
+        SequenceAction::Drop => drop(&name),
         SequenceAction::Apply {
             table,
             column,
@@ -38,6 +38,26 @@ pub(in crate::pgsql) fn sequence(statement: &Sequence) -> String {
             )
         }
     }
+}
+
+/// A trigger that draws from the sequence would refuse every later row, and the server knows of no such dependency: it is
+/// looked for.
+fn drop(sequence: &str) -> String {
+    let drawn = format!(
+        "replace(substring(p.prosrc FROM {}), '''''', '''')",
+        literal("nextval[(]'(([^']|'')+)'")
+    );
+    let own = literal(sequence);
+    let block = format!(
+        "DECLARE tables text; BEGIN \
+         SELECT string_agg('table \"' || c.relname || '\"', ', ' ORDER BY c.relname) INTO tables \
+         FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_proc AS p ON p.oid = t.tgfoid \
+         WHERE t.tgname LIKE 'tr%' AND p.prosrc LIKE '%nextval(%' AND to_regclass({drawn}) = to_regclass({own}); \
+         IF tables IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = '2BP01', \
+         MESSAGE = 'it numbers the rows of ' || tables, \
+         HINT = 'Take it away first: REVOKE SEQUENCE … ON …'; END IF; END"
+    );
+    format!("DO {}; DROP SEQUENCE {sequence}", literal(&block))
 }
 
 fn apply(sequence: &str, physical: &[Arc<str>], column: &str, recalculate: bool) -> String {

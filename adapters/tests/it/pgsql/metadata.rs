@@ -214,6 +214,43 @@ async fn dates_are_the_same_with_and_without_an_offset() {
 }
 
 #[tokio::test]
+async fn a_year_offset_that_is_none_is_named() {
+    let infobase = Infobase::new(30);
+    let database = Database::with(&infobase.sql()).await;
+    let name: Arc<str> = "Справочник.Номенклатура".into();
+    let set = async |sql: &str| {
+        let changed = database.client.batch_execute(sql).await;
+        changed.expect("it is changed");
+        let service = database.service();
+        service.describe(std::slice::from_ref(&name)).await
+    };
+    for (sql, told) in [
+        ("UPDATE _yearoffset SET ofset = 40000", "\"40000\""),
+        ("UPDATE _yearoffset SET ofset = -2000", "\"-2000\""),
+        ("UPDATE _yearoffset SET ofset = 9999", "\"9999\""),
+        (
+            "ALTER TABLE _yearoffset ALTER ofset TYPE text USING 'две тысячи'",
+            "\"две тысячи\"",
+        ),
+    ] {
+        let error = set(sql).await.expect_err("it is absurd");
+        let expected = format!("table \"_YearOffset\" of the infobase holds {told}");
+        assert!(error.message.contains(&expected), "{error}");
+        assert_eq!(error.class, ErrorClass::Misconfigured);
+    }
+    for (value, years) in [("'2000.00'", 2000), ("NULL", 0)] {
+        let sql = format!(
+            "ALTER TABLE _yearoffset ALTER ofset DROP NOT NULL; UPDATE _yearoffset SET ofset = {value}"
+        );
+        let schema = set(&sql).await.expect("it is a number of years");
+        let goods = schema.table(&name).expect("it is there");
+        let found = goods.columns.iter().find(|column| column.year_offset != 0);
+        assert_eq!(found.map_or(0, |column| column.year_offset), years);
+    }
+    database.close().await;
+}
+
+#[tokio::test]
 async fn an_update_of_the_configuration_is_waited_for() {
     let (before, after) = (Infobase::new(11), Infobase::new(12));
     let database = Database::with(&before.sql()).await;

@@ -10,7 +10,8 @@ fn a_sequence_numbers_rows_old_and_new() {
     let tables = "CREATE TABLE _inforg7 (_fld8 numeric(15,0) NOT NULL, _fld9 varchar(20) NOT NULL);
         CREATE UNIQUE INDEX _inforg7_1 ON _inforg7 (_fld8);
         INSERT INTO _inforg7 VALUES (30, 'третья'), (3, 'первая'), (4, 'вторая');
-        CREATE TABLE \"Мои заказы\" (n bigint, \"имя\" text)";
+        CREATE TABLE \"Мои заказы\" (n bigint, \"имя\" text);
+        CREATE TABLE \"о'кей\" (n bigint)";
     let database = Database::create("sequences", tables);
     let folder = tempfile::tempdir().expect("a folder");
     let address = database.address();
@@ -22,6 +23,7 @@ fn a_sequence_numbers_rows_old_and_new() {
            APPLY SEQUENCE so_Очередь ON _inforg7(_fld8)
            CREATE SEQUENCE so_b INCREMENT BY 10
            APPLY SEQUENCE so_b ON [Мои заказы](n)
+           APPLY SEQUENCE public.so_B ON [о'кей](n)
            INSERT _inforg7 SELECT _fld8 = 0, _fld9 = 'четвертая'
            INSERT [Мои заказы] SELECT имя = 'а'
            INSERT [Мои заказы] SELECT имя = 'б'
@@ -35,12 +37,20 @@ fn a_sequence_numbers_rows_old_and_new() {
     );
     let orders = "SELECT n || \"имя\" FROM \"Мои заказы\" ORDER BY n";
     assert_eq!(database.column(orders), ["1а", "11б"]);
+    let early = format!("USE '{address}' DROP SEQUENCE so_b END");
+    let run = run_script(folder.path(), &early, &[]);
+    let refused = "cannot drop sequence \"so_b\": it numbers the rows of table \"Мои заказы\", table \"о'кей\"";
+    run.expect(1, &[refused, "REVOKE SEQUENCE"]);
     let teardown = format!(
         "USE '{address}'
            REVOKE SEQUENCE so_Очередь ON _inforg7
            REVOKE SEQUENCE so_Очередь ON _inforg7
            INSERT _inforg7 SELECT _fld8 = 100, _fld9 = 'сама'
            DROP SEQUENCE so_Очередь
+           INSERT [Мои заказы] SELECT имя = 'в'
+           REVOKE SEQUENCE so_b ON [Мои заказы]
+           REVOKE SEQUENCE so_b ON [о'кей]
+           DROP SEQUENCE so_b
            DROP SEQUENCE so_Очередь
          END"
     );
@@ -50,6 +60,7 @@ fn a_sequence_numbers_rows_old_and_new() {
         database.column("SELECT _fld9 FROM _inforg7 WHERE _fld8 = 100"),
         ["сама"]
     );
+    assert_eq!(database.column(orders), ["1а", "11б", "21в"]);
     let missing = format!("USE '{address}' APPLY SEQUENCE нет ON _inforg7(_fld8) RECALCULATE END");
     let run = run_script(folder.path(), &missing, &[]);
     run.expect(1, &["cannot apply sequence \"нет\" to table \"_inforg7\""]);
