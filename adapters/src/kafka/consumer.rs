@@ -28,7 +28,7 @@ use super::source_settings::{Reset, SourceSettings};
 use super::topics::Asker;
 
 /// Longest wait for the answer to one question.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// The same for what is only shown.
 const ANSWER_OF_HEIGHTS: Duration = Duration::from_secs(2);
 
@@ -300,7 +300,30 @@ fn commit(consumer: &StreamConsumer<Context>, list: &TopicPartitionList) -> Kafk
         .try_for_each(|element| element.error())
 }
 
-/// The ends of partitions, asked for all at once: those that are not told are left out. Blocks.
+/// The first offsets or the ends of partitions, asked for all at once: those that are not told are left out. Blocks.
+///
+/// # Errors
+/// What the brokers answer.
+pub(super) fn edges(
+    consumer: &StreamConsumer<Context>,
+    places: &[Place],
+    edge: Offset,
+    patience: Duration,
+) -> KafkaResult<Vec<(Place, i64)>> {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
+        // The edge stands where a time would.
+        list.add_partition_offset(topic, *partition, edge)?;
+    }
+    let told = consumer.offsets_for_times(list, patience)?;
+    let offset = |place: &Place| match told.find_partition(&place.0, place.1)?.offset() {
+        Offset::Offset(offset) => Some((place.clone(), offset)),
+        _ => None,
+    };
+    Ok(places.iter().filter_map(offset).collect())
+}
+
+/// The ends of partitions, for the lag. Blocks.
 ///
 /// # Errors
 /// What the brokers answer.
@@ -308,17 +331,7 @@ pub(super) fn heights(
     consumer: &StreamConsumer<Context>,
     places: &[Place],
 ) -> KafkaResult<Vec<(Place, i64)>> {
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    for (topic, partition) in places {
-        // The end stands where a time would.
-        list.add_partition_offset(topic, *partition, Offset::End)?;
-    }
-    let told = consumer.offsets_for_times(list, ANSWER_OF_HEIGHTS)?;
-    let height = |place: &Place| match told.find_partition(&place.0, place.1)?.offset() {
-        Offset::Offset(height) => Some((place.clone(), height)),
-        _ => None,
-    };
-    Ok(places.iter().filter_map(height).collect())
+    edges(consumer, places, Offset::End, ANSWER_OF_HEIGHTS)
 }
 
 /// The ends of partitions. Blocks.

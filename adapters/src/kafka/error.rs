@@ -165,6 +165,13 @@ pub(super) fn unreadable(
         .with_hint(hint)
 }
 
+/// The error of a consumer that has lost its place; the next one finds it.
+pub(super) fn out_of_range(settings: &SourceSettings) -> SystemError {
+    let (group, topics) = (&settings.group, settings.topics.join(", "));
+    let message = format!("the place of group \"{group}\" in topic \"{topics}\" is gone");
+    SystemError::transient("E_OFFSET", message)
+}
+
 /// The error of a call to the library; `doing` is what was attempted.
 pub(super) fn failed(doing: &str, error: &KafkaError) -> SystemError {
     let code = error.rdkafka_error_code();

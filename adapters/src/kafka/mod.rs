@@ -29,6 +29,7 @@ mod settings;
 mod sink;
 mod source;
 mod source_settings;
+mod stray;
 mod topics;
 
 use dajet_core::{Connector, Environment, MessageSpec, Sink, SystemError};

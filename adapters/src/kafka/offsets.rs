@@ -10,6 +10,7 @@ use rdkafka::Offset;
 use super::letter::Place;
 use super::line::Stretch;
 use super::source_settings::SourceSettings;
+use super::stray::Stray;
 
 /// The offsets of a group in a table.
 #[derive(Clone)]
@@ -93,11 +94,21 @@ impl Keeper {
     /// # Errors
     /// Any class.
     pub(super) async fn pass(&self, batch: &[Stretch]) -> Result<(), SystemError> {
-        let advances = self.advances(batch);
+        self.shift(&self.advances(batch).list).await
+    }
+
+    /// Moves offsets that are not in their topics any more.
+    ///
+    /// # Errors
+    /// Any class.
+    pub(super) async fn correct(&self, strays: &[Stray]) -> Result<(), SystemError> {
+        let corrections: Vec<_> = strays.iter().map(Stray::correction).collect();
+        self.shift(&corrections).await
+    }
+
+    async fn shift(&self, list: &[Advance]) -> Result<(), SystemError> {
         let mut claim = self.service.begin().await?;
-        claim
-            .advance_offsets(&advances.table, &advances.list)
-            .await?;
+        claim.advance_offsets(&self.table, list).await?;
         claim.commit().await
     }
 }

@@ -13,12 +13,13 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::consumer::{Context, Duty, Member, beginnings, heights, places, tell};
+use super::consumer::{ANSWER, Context, Duty, Member, beginnings, edges, heights, places, tell};
 use super::error;
 use super::letter::{Letter, Place};
 use super::line::Line;
 use super::offsets::{self, Keeper};
-use super::source_settings::SourceSettings;
+use super::source_settings::{Reset, SourceSettings};
+use super::stray::{self, Stray};
 use super::topics::{self, Asker};
 
 /// Most messages taken at a time, and their bytes.
@@ -253,6 +254,9 @@ impl Poller {
                 let brokers = &self.settings.brokers;
                 Err(error::refused_credentials(brokers, code, &reason))
             }
+            Code::AutoOffsetReset if self.settings.reset != Reset::Error => {
+                Err(error::out_of_range(&self.settings))
+            }
             _ if fatal || error::ends_a_source(code) => {
                 Err(error::unreadable(code, reason.as_deref(), &self.settings))
             }
@@ -323,14 +327,8 @@ impl Poller {
                 None => unknown.push(place),
             }
         }
-        if !begun.is_empty() {
-            let told = begun.clone();
-            let told = self.member.call(move |consumer| tell(consumer, &told));
-            if let Err(error) = told.await? {
-                tracing::debug!(%error, group = %self.settings.group, "the brokers do not know how far the table is");
-            }
-        }
-        let reset = self.settings.reset();
+        let known = begun.len();
+        let reset = self.settings.reset;
         let called = self
             .member
             .call(move |consumer| beginnings(consumer, unknown, reset));
@@ -341,7 +339,49 @@ impl Poller {
             found = keeper.begin(found).await?;
         }
         begun.append(&mut found);
+        let strays = self.strays(&begun).await?;
+        for stray in &strays {
+            begun[stray.index].1 = Offset::Offset(stray.low);
+        }
+        let moved = |index: &usize| *index < known || strays.iter().any(|one| one.index == *index);
+        let told: Vec<_> = (0..begun.len()).filter(moved).collect();
+        let told: Vec<_> = told.into_iter().map(|index| begun[index].clone()).collect();
+        if !told.is_empty() {
+            let told = self.member.call(move |consumer| tell(consumer, &told));
+            if let Err(error) = told.await? {
+                tracing::debug!(%error, group = %self.settings.group, "the brokers do not know where the group begins");
+            }
+        }
         Ok(begun)
+    }
+
+    /// Beginnings that are not in their topic any more. They are moved to its first message, where they are kept.
+    async fn strays(&self, begun: &[(Place, Offset)]) -> Result<Vec<Stray>, SystemError> {
+        let places: Vec<_> = begun.iter().map(|(place, _)| place.clone()).collect();
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let called = self.member.call(move |consumer| {
+            let lows = edges(consumer, &places, Offset::Beginning, ANSWER)?;
+            let ends = edges(consumer, &places, Offset::End, ANSWER)?;
+            KafkaResult::Ok((lows, ends))
+        });
+        let (lows, ends) = called
+            .await?
+            .map_err(|error| error::failed("ask for the ends of partitions", &error))?;
+        let strays = stray::find(begun, &lows, &ends);
+        let table = self.settings.options.offset_table.as_deref();
+        if let (Reset::Error, [first, ..]) = (self.settings.reset, &*strays) {
+            return Err(first.refused(table));
+        }
+        if let (Some(keeper), false) = (&self.keeper, strays.is_empty()) {
+            keeper.correct(&strays).await?;
+        }
+        for stray in &strays {
+            let (group, found) = (&*self.settings.group, stray.told(table));
+            tracing::warn!(group, "{found}: reading begins at {}", stray.low);
+        }
+        Ok(strays)
     }
 
     async fn give_up(&mut self, list: TopicPartitionList, lost: bool) -> Result<(), SystemError> {

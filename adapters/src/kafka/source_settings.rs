@@ -34,6 +34,9 @@ options! {
 /// The property that must be given.
 pub(super) const GROUP: &str = "group.id";
 
+/// Where to begin if nothing is committed.
+const RESET: &str = "auto.offset.reset";
+
 /// What makes the commit ours alone.
 const FORCED: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
@@ -88,6 +91,8 @@ pub(super) struct SourceSettings {
     pub(super) group: Arc<str>,
     /// Topics, or patterns of topics.
     pub(super) topics: Vec<Arc<str>>,
+    /// Where to begin if nothing is committed.
+    pub(super) reset: Reset,
     /// Our own options.
     pub(super) options: SourceOptions,
     /// Wishes of the author that are not fulfilled: names of options.
@@ -126,6 +131,7 @@ impl SourceSettings {
             brokers: "".into(),
             group: "".into(),
             topics: topics(&parsed.topic),
+            reset: Reset::Latest,
             options: parsed,
             overruled: Vec::new(),
             shared: Vec::new(),
@@ -195,6 +201,9 @@ impl SourceSettings {
         for (property, value) in FORCED {
             self.client.set(*property, *value);
         }
+        self.reset = reset(&self.client);
+        // We begin at offsets alone. The library would go to the end where one is not in its topic any more, and tell nobody.
+        self.client.set(RESET, "error");
         if !given(&self.client, &["client.id"]) {
             self.client.set("client.id", client_id(environment));
         }
@@ -218,15 +227,6 @@ impl SourceSettings {
     pub(super) fn may_read(&self, topic: &str) -> bool {
         let reads = |name: &Arc<str>| literal::reads(name, topic);
         self.topics.iter().any(|name| reads(name) != Some(false))
-    }
-
-    /// Where the consumer begins if nothing is committed.
-    pub(super) fn reset(&self) -> Reset {
-        match self.client.get("auto.offset.reset").map(str::trim) {
-            Some("earliest" | "smallest" | "beginning") => Reset::Earliest,
-            Some("error") => Reset::Error,
-            _ => Reset::Latest,
-        }
     }
 
     /// How long partitions that the group wants are kept for the batches that hold messages of them: well below the time after which a silent
@@ -266,6 +266,14 @@ pub(super) fn ours(name: &str) -> Option<&'static str> {
 /// True for properties that decide when an offset is committed, and for the one that tells the ends of partitions.
 pub(super) fn is_ours_alone(property: &str) -> bool {
     property == "auto.commit.enable" || FORCED.iter().any(|(name, _)| *name == property)
+}
+
+fn reset(client: &ClientConfig) -> Reset {
+    match client.get(RESET).map(str::trim) {
+        Some("earliest" | "smallest" | "beginning") => Reset::Earliest,
+        Some("error") => Reset::Error,
+        _ => Reset::Latest,
+    }
 }
 
 fn topics(list: &str) -> Vec<Arc<str>> {
@@ -366,7 +374,8 @@ mod tests {
         );
         assert_eq!(get("session.timeout.ms"), Some("10000"));
         assert_eq!(get("client.id"), Some("узел"));
-        assert_eq!(made_of.reset(), Reset::Latest);
+        assert_eq!(made_of.reset, Reset::Latest);
+        assert_eq!(get("auto.offset.reset"), Some("error"), "it is ours");
         let sample = made(&[
             ("SessionTimeoutMs", Value::Integer(60_000)),
             ("HeartbeatIntervalMs", Value::Integer(20_000)),
@@ -375,7 +384,7 @@ mod tests {
         ]);
         assert_eq!(sample.client.get("session.timeout.ms"), Some("60000"));
         assert_eq!(sample.client.get("linger.ms"), None);
-        assert_eq!(sample.reset(), Reset::Earliest);
+        assert_eq!(sample.reset, Reset::Earliest);
         let by_broker = made(&[("GroupProtocol", Value::text("consumer"))]);
         assert_eq!(by_broker.client.get("session.timeout.ms"), None);
     }

@@ -51,6 +51,29 @@ pub async fn make_topic(about: &str, partitions: i32, config: &[(&str, &str)]) -
     name
 }
 
+/// Makes a topic of a name that was deleted just now: the broker needs a moment to forget it.
+pub async fn remake_topic(name: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .expect("the settings are valid");
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let made = admin.create_topics([&topic], &options).await;
+        let refused = match made.expect("the broker answers").remove(0) {
+            Ok(_) => return,
+            Err((_, code)) => code,
+        };
+        assert!(
+            Instant::now() < deadline,
+            "{name} cannot be made: {refused}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// A message to write: partition, key, value, headers.
 pub type Written<'a> = (
     i32,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use dajet_adapters::{kafka, sqlite};
 use dajet_core::{Address, BrokerSpec, Environment, Service, Source, SystemError, Value};
 
-use super::broker::{brokers, committed, make_topic, write_numbers};
-use super::source::{Batch, batch, group};
+use super::broker::{brokers, committed, delete_topic, make_topic, remake_topic, write_numbers};
+use super::source::{Batch, batch, fails, group};
 use crate::offsets::table;
+use crate::told::Told;
 
 struct Scene {
     service: Arc<dyn Service>,
@@ -36,11 +37,19 @@ impl Scene {
     }
 
     fn open(&self, target: Option<Address>) -> Result<Box<dyn Source>, SystemError> {
+        self.open_from("earliest", target)
+    }
+
+    fn open_from(
+        &self,
+        reset: &str,
+        target: Option<Address>,
+    ) -> Result<Box<dyn Source>, SystemError> {
         let options = [
             ("BootstrapServers", brokers()),
             ("Topic", self.topic.clone()),
             ("GroupId", self.group.clone()),
-            ("AutoOffsetReset", "earliest".to_owned()),
+            ("AutoOffsetReset", reset.to_owned()),
             ("OffsetTable", "Смещения".to_owned()),
             ("BatchSize", "10".to_owned()),
             ("SessionTimeoutMs", "6000".to_owned()),
@@ -64,6 +73,23 @@ impl Scene {
     fn source(&self) -> Box<dyn Source> {
         self.open(Some(Address::new("sqlite://цель.db")))
             .expect("the options are valid")
+    }
+
+    fn source_from(&self, reset: &str) -> Box<dyn Source> {
+        self.open_from(reset, Some(Address::new("sqlite://цель.db")))
+            .expect("the options are valid")
+    }
+
+    /// Reads a batch, makes it final, and deletes the topic and makes it anew.
+    async fn remake(&self, messages: usize) {
+        let mut source = self.source();
+        let read = batch(&mut *source).await;
+        self.commit_target(&read).await.expect("it stands there");
+        read.commit().await;
+        drop(source);
+        delete_topic(&self.topic).await;
+        remake_topic(&self.topic, 1).await;
+        write_numbers(&self.topic, 0, 0..messages).await;
     }
 
     async fn stored(&self) -> Option<i64> {
@@ -139,4 +165,39 @@ async fn needs_a_database_to_keep_offsets_in() {
         error.message,
         "option \"OffsetTable\" needs one database that the script writes to"
     );
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_is_read_from_its_first_message_with_a_warning() {
+    let scene = Scene::with(10).await;
+    scene.remake(4).await;
+    assert_eq!(scene.stored().await, Some(10));
+    let told = Told::begin();
+    // What was not read is not skipped, although groups that have read nothing begin at the end.
+    let mut source = scene.source_from("latest");
+    let first = batch(&mut *source).await;
+    assert_eq!(first.column("Value")[0], "0");
+    assert_eq!(scene.stored().await, Some(0));
+    let wanted = format!(
+        "offset 10 (table \"Смещения\") is not in partition 0 of topic \"{}\", which goes from 0 to 4: \
+         it was made anew or has lost messages: reading begins at 0",
+        scene.topic
+    );
+    assert_eq!(told.of(&wanted).len(), 1);
+    scene.commit_target(&first).await.expect("it stands there");
+    let read = first.column("Value").len();
+    first.commit().await;
+    assert_eq!(scene.stored().await, Some(read as i64));
+}
+
+#[tokio::test]
+async fn an_offset_that_is_not_in_its_topic_is_refused_by_who_wants_no_other_beginning() {
+    let scene = Scene::with(10).await;
+    scene.remake(0).await;
+    let error = fails(&mut *scene.source_from("error")).await;
+    assert_eq!(error.code, "E_OFFSET");
+    let (message, hint) = (&error.message, error.hint.as_deref());
+    assert!(message.contains("which goes from 0 to 0"), "{message}");
+    assert!(hint.is_some_and(|hint| hint.contains("in the table")));
+    assert_eq!(scene.stored().await, Some(10), "it is as it was");
 }
