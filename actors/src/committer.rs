@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::batch::{CommitFailure, DeliveredBatch, ProducedBatch};
 use crate::error::PipelineError;
@@ -46,12 +47,14 @@ impl Handler<ProducedBatch> for Committer {
 
     fn handle(&mut self, batch: ProducedBatch, _: &mut Self::Context) -> Self::Result {
         let mut work = self.work.take().expect("one message at a time");
+        let span = work.generation.log_span();
         let handled = async move {
             work.handle(batch).await;
             work
         };
         AtomicResponse::new(Box::pin(
             handled
+                .instrument(span)
                 .into_actor(self)
                 .map(|work, actor, _| actor.work = Some(work)),
         ))
@@ -130,7 +133,9 @@ impl Work {
             return batch.fail().release(&self.generation).await;
         }
         self.due = id + 1;
-        self.settling = Some(actix::spawn(settle(self.generation.clone(), batch)));
+        let span = self.generation.log_span();
+        let settling = settle(self.generation.clone(), batch).instrument(span);
+        self.settling = Some(actix::spawn(settling));
     }
 
     /// Waits for the commit of the batch before; false if it has failed, and its successors with it.

@@ -133,6 +133,11 @@ impl Generation {
         (Arc::new(generation), dead)
     }
 
+    /// What is told while it is entered is told of the script.
+    pub(crate) fn log_span(&self) -> tracing::Span {
+        self.script.log_span.clone()
+    }
+
     /// Number of the first batch.
     pub(crate) fn first(&self) -> u64 {
         self.first

@@ -7,6 +7,7 @@ use dajet_core::{BoxFuture, MessageSpec, OrderKeys, Receipt, Sink, SystemError};
 use dajet_lang::machine::{SinkId, SinkSpec};
 use dajet_lang::plan::StatementId;
 use futures::future::try_join_all;
+use tracing::Instrument;
 
 use crate::batch::{Output, Part, ToProducer, TransformedBatch};
 use crate::claims::{self, needs_turn, write};
@@ -52,12 +53,14 @@ impl Handler<ToProducer> for Producer {
 
     fn handle(&mut self, message: ToProducer, _: &mut Self::Context) -> Self::Result {
         let mut work = self.work.take().expect("one message at a time");
+        let span = work.generation.log_span();
         let handled = async move {
             work.handle(message).await;
             work
         };
         AtomicResponse::new(Box::pin(
             handled
+                .instrument(span)
                 .into_actor(self)
                 .map(|work, actor, _| actor.work = Some(work)),
         ))

@@ -8,6 +8,7 @@ use dajet_core::{
     Address, Limit, Read, Record, Service, Severity, Source, SourceSpec, SystemError,
 };
 use dajet_lang::{Knowledge, SourceParameters, SourceStart, bind};
+use tracing::Instrument;
 
 use crate::batch::{Claimed, ReadBatch};
 use crate::claims;
@@ -58,7 +59,9 @@ impl Actor for QueueReader {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(work) = self.work.take() else { return };
-        ctx.spawn(work.run().into_actor(self).map(|(), _, ctx| ctx.stop()));
+        let span = work.generation.log_span();
+        let run = work.run().instrument(span).into_actor(self);
+        ctx.spawn(run.map(|(), _, ctx| ctx.stop()));
     }
 }
 

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 use crate::arbiters::Arbiters;
 use crate::backoff::Seeds;
@@ -81,9 +81,10 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
     };
     let mut root = Root::new(script.clone(), machine, tokens.clone());
     spec.observer.begun();
-    let ran = AssertUnwindSafe(root.run(Resume::Start(now())))
-        .catch_unwind()
-        .await;
+    let ran = root
+        .run(Resume::Start(now()))
+        .instrument(script.log_span.clone());
+    let ran = AssertUnwindSafe(ran).catch_unwind().await;
     // What a panicking adapter leaves behind is dropped with the program, and nothing of it is used again.
     let ended = ran.unwrap_or_else(|_| Err(PipelineError::Panic { actor: "script" }.into()));
     let outcome = match ended {
@@ -209,6 +210,8 @@ pub(crate) struct Script {
     known: Mutex<BTreeSet<u32>>,
     /// Warnings that the author has got, by their code and place.
     warned: Mutex<BTreeSet<(&'static str, u32)>>,
+    /// What is told while it is entered is told of this script.
+    pub(crate) log_span: tracing::Span,
     #[cfg(feature = "testing")]
     pub(crate) defect: Option<crate::testing::Defect>,
 }
@@ -217,6 +220,8 @@ impl Script {
     pub(crate) fn new(spec: ScriptSpec) -> Self {
         Self {
             seeds: Seeds::new(spec.settings.seed),
+            // Of the highest level, for a span that the log leaves out names nothing.
+            log_span: tracing::error_span!("script", script = %spec.name),
             spec,
             bound: Mutex::default(),
             known: Mutex::default(),

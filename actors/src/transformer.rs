@@ -7,6 +7,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use dajet_core::{Answer, Record, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume, Step};
+use tracing::Instrument;
 
 use crate::batch::{
     Opening, Outputs, Part, ReadBatch, Ticket, ToProducer, Transformed, TransformedBatch, Written,
@@ -67,12 +68,14 @@ impl Handler<ReadBatch> for Transformer {
 
     fn handle(&mut self, batch: ReadBatch, _: &mut Self::Context) -> Self::Result {
         let mut work = self.work.take().expect("one message at a time");
+        let span = work.generation.log_span();
         let handled = async move {
             work.handle(batch).await;
             work
         };
         AtomicResponse::new(Box::pin(
             handled
+                .instrument(span)
                 .into_actor(self)
                 .map(|work, actor, _| actor.work = Some(work)),
         ))

@@ -12,6 +12,7 @@ use dajet_core::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::address::Target;
 use super::link::Dial;
@@ -87,7 +88,8 @@ impl AmqpSink {
             limit: self.settings.confirms_timeout,
         };
         let (given_up, heard) = oneshot::channel();
-        let work = tokio::spawn(deliver(lane.clone(), messages, pace, turn, heard));
+        let delivery = deliver(lane.clone(), messages, pace, turn, heard);
+        let work = tokio::spawn(delivery.in_current_span());
         Ok(Delivery {
             lane,
             work,

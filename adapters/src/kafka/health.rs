@@ -7,9 +7,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
+use tracing::Span;
 
 /// Whether the brokers answer, and the last complaint.
 pub(super) struct Health {
+    /// Of whoever has made the client: its threads know nothing of it.
+    span: Span,
     brokers: Arc<str>,
     /// True while no broker can be reached: asked for each message.
     down: AtomicBool,
@@ -21,6 +24,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn new(brokers: Arc<str>) -> Self {
         Self {
+            span: Span::current(),
             brokers,
             down: AtomicBool::new(false),
             outage: Mutex::default(),
@@ -51,7 +55,9 @@ impl Health {
             let reason = self
                 .last_error()
                 .map_or(String::new(), |(_, reason)| reason);
-            tracing::warn!(brokers = %self.brokers, reason, "no kafka broker can be reached");
+            self.span.in_scope(|| {
+                tracing::warn!(brokers = %self.brokers, reason, "no kafka broker can be reached");
+            });
         }
     }
 
@@ -59,7 +65,8 @@ impl Health {
     pub(super) fn end_outage(&self) {
         if self.down.load(Ordering::Relaxed) && self.outage.lock().take().is_some() {
             self.down.store(false, Ordering::Relaxed);
-            tracing::info!(brokers = %self.brokers, "kafka broker answers again");
+            self.span
+                .in_scope(|| tracing::info!(brokers = %self.brokers, "kafka broker answers again"));
         }
     }
 

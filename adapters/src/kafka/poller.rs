@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument;
 
 use super::consumer::{ANSWER, Context, Duty, Member, beginnings, edges, heights, places, tell};
 use super::error;
@@ -50,7 +51,7 @@ pub(super) fn start(
         paused: false,
         topics: Vec::new(),
     };
-    drop(tokio::spawn(poller.run()));
+    drop(tokio::spawn(poller.run().in_current_span()));
 }
 
 /// Asks now and then for the topics, which the library would wait for, and for the ends of our partitions, for the lag. Apart from the polling, which
@@ -135,7 +136,8 @@ impl Poller {
     async fn run(mut self) {
         let line = self.line.clone();
         let member = self.member.clone();
-        let measuring = tokio::spawn(measure(member.clone(), line.clone(), self.settings.clone()));
+        let measuring = measure(member.clone(), line.clone(), self.settings.clone());
+        let measuring = tokio::spawn(measuring.in_current_span());
         let polled = self.poll(&member).await;
         measuring.abort();
         // Its handle of the consumer must be gone before ours leaves.

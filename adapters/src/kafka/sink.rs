@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
 use super::client::Client;
 use super::delivery::Delivery;
@@ -101,7 +102,9 @@ impl KafkaSink {
             }
         }
         let settings = self.settings.clone();
-        let made = tokio::task::spawn_blocking(move || Client::new(&settings))
+        let span = Span::current();
+        let make = move || span.in_scope(|| Client::new(&settings));
+        let made = tokio::task::spawn_blocking(make)
             .await
             .map_err(|error| SystemError::fault("a producer was not made").with_source(error))?;
         let client = Arc::new(made?);

@@ -13,6 +13,7 @@ use dajet_core::{
 };
 use rdkafka::consumer::Consumer;
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::attempts::Attempts;
 use super::claim::OffsetClaim;
@@ -306,7 +307,9 @@ impl KafkaSource {
         let letters_max = self.settings.options.batch_size.saturating_mul(2);
         let line = Arc::new(Line::new(letters_max, limit.bytes, self.signs.clone()));
         let (settings, its_line) = (self.settings.clone(), line.clone());
-        let made = tokio::task::spawn_blocking(move || Member::new(&settings, &its_line));
+        let span = Span::current();
+        let make = move || span.in_scope(|| Member::new(&settings, &its_line));
+        let made = tokio::task::spawn_blocking(make);
         let member = made
             .await
             .map_err(|error| SystemError::fault("a consumer was not made").with_source(error))??;

@@ -40,7 +40,8 @@ pub(super) type Read<T> = (Uuid, Result<T, MetadataError>);
 async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, MetadataError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.map_err(|_| {
         let error = dajet_core::SystemError::fault("reading 1C metadata was broken off");
         MetadataError::Store(error)

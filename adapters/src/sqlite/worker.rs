@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dajet_core::SystemError;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tracing::Span;
 
 use super::address::{Location, Mode};
 use super::failure::Trouble;
@@ -53,6 +54,8 @@ struct Envelope {
 
 struct Parked {
     job: Box<dyn Job>,
+    /// Of whoever waits for it.
+    span: Span,
     deadline: Instant,
     again: Instant,
     wait: Duration,
@@ -154,6 +157,7 @@ impl Worker {
         });
         let parked = Parked {
             job,
+            span: Span::current(),
             deadline: now + time,
             again: now,
             wait: WAIT_FIRST,
@@ -232,7 +236,9 @@ fn attempt(parked: &mut Parked, state: &mut State) -> bool {
         .deadline
         .max(Instant::now() + Duration::from_millis(10));
     state.around.deadline.set(end);
-    let done = catch_unwind(AssertUnwindSafe(|| parked.job.attempt(state, last)));
+    let job = &mut parked.job;
+    let attempted = || parked.span.in_scope(|| job.attempt(state, last));
+    let done = catch_unwind(AssertUnwindSafe(attempted));
     match done {
         Ok(true) => return true,
         Ok(false) => {}

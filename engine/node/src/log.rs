@@ -8,14 +8,17 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::config::LogFormat;
 use crate::error::HostError;
 use crate::mask::mask;
 use crate::screen::Screen;
+
+/// The field that names a script, of an event or of a span around it.
+const SCRIPT: &str = "script";
 
 /// Starts logging for the whole process. A second call leaves the first one in force.
 ///
@@ -37,6 +40,7 @@ pub fn start(format: LogFormat, level: &str, screen: Screen) -> Result<(), HostE
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(Lines { format })
+        .fmt_fields(debug_fn(of_span))
         .with_writer(Lanes { screen })
         .finish();
     if tracing::subscriber::set_global_default(subscriber).is_err() {
@@ -76,6 +80,14 @@ impl Write for Line {
     }
 }
 
+/// Keeps of a span the script that it belongs to, which is given as what it displays (`%`).
+fn of_span(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        SCRIPT => write!(writer, "{value:?}"),
+        _ => Ok(()),
+    }
+}
+
 struct Lines {
     format: LogFormat,
 }
@@ -87,12 +99,15 @@ where
 {
     fn format_event(
         &self,
-        _: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if fields.script.is_none() {
+            fields.script = script_of(context);
+        }
         let time = jiff::Zoned::now();
         let level = level_name(event.metadata().level());
         match self.format {
@@ -108,6 +123,20 @@ where
             ),
         }
     }
+}
+
+/// The script that runs: actors and adapters do not name it in what they tell.
+fn script_of<S, N>(context: &FmtContext<'_, S, N>) -> Option<String>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let name = |span: SpanRef<'_, S>| {
+        let extensions = span.extensions();
+        let fields = extensions.get::<FormattedFields<N>>()?;
+        (!fields.is_empty()).then(|| fields.fields.clone())
+    };
+    context.event_scope()?.find_map(name)
 }
 
 fn level_name(level: &Level) -> &'static str {
@@ -170,7 +199,7 @@ impl Fields {
         };
         match field.name() {
             "message" => self.message = text(),
-            "script" => self.script = Some(text()),
+            SCRIPT => self.script = Some(text()),
             name => {
                 self.others.insert(name.to_owned(), value);
             }
@@ -216,6 +245,8 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     fn fields_for_test() -> Fields {
@@ -240,6 +271,47 @@ mod tests {
             "[2026-01-02 03:04:05] [warn] [заказы.djs] batch released at заказы.djs:3:1 batch=7 error=cannot connect to \
              pgsql://u:***@h/d refused"
         );
+    }
+
+    /// What is written.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_without_a_script_have_that_of_the_span_around_them() {
+        let paper = Paper::default();
+        let writer = paper.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Lines {
+                format: LogFormat::Text,
+            })
+            .fmt_fields(debug_fn(of_span))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!("один");
+            let script = tracing::error_span!("script", script = %"заказы.djs");
+            let _script = script.enter();
+            let _inner = tracing::error_span!("inner", batch = 7).entered();
+            tracing::warn!("два");
+            tracing::warn!(script = "цены.djs", "три");
+        });
+        let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = written
+            .lines()
+            .map(|line| line.splitn(3, "] [").last().unwrap())
+            .collect();
+        assert_eq!(lines, ["host] один", "заказы.djs] два", "цены.djs] три"]);
     }
 
     #[test]

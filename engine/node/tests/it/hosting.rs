@@ -285,3 +285,37 @@ fn an_address_that_is_taken_or_makes_no_sense_is_refused() {
         ["1"]
     );
 }
+
+#[test]
+fn what_connectors_tell_has_the_name_of_its_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    sqlite::outbox(folder, 3);
+    sqlite::make(
+        folder,
+        "prices.db",
+        "CREATE TABLE queue (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO queue VALUES (1, 'а'), (2, 'б')",
+    );
+    // One is told on the thread of a database, the other one on a thread of Kafka's client.
+    let by_body = "DECLARE @price object
+USE 'sqlite://prices.db'
+   CONSUME TOP 100 id, body INTO @price FROM queue ORDER BY body ASC
+   PRINT @price.body
+END";
+    let nowhere = "DECLARE @order object
+USE 'sqlite://outbox.db'
+   CONSUME TOP 100 id, body INTO @order FROM outbox ORDER BY id ASC
+   PRODUCE 'kafka' WITH BootstrapServers = '127.0.0.1:1'
+   SELECT Topic = 'orders', Value = @order.body
+END";
+    fs::write(folder.join("цены.djs"), by_body).unwrap();
+    fs::write(folder.join("заказы.djs"), nowhere).unwrap();
+    let args = ["run", "цены.djs", "заказы.djs", "--set", "LogLevel=warn"];
+    let mut node = Node::start(folder, &args, &[]);
+    node.wait_for_errors(&[
+        "[warn] [цены.djs] each batch sorts the whole queue",
+        "[warn] [заказы.djs] no kafka broker can be reached",
+    ]);
+    node.signal("KILL");
+    node.finish();
+}
