@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::codes::Codes;
 use crate::error::PipelineError;
 use crate::mailbox::Permits;
 use crate::observe::{Doing, Gauge};
@@ -29,6 +30,7 @@ pub(crate) struct Progress {
     committed: AtomicU64,
     /// The variables as the latest committed batch left them.
     variables: Mutex<Variables>,
+    codes: Codes,
     gauge: Mutex<Gauge>,
 }
 
@@ -37,6 +39,7 @@ impl Progress {
         Self {
             committed: AtomicU64::new(0),
             variables: Mutex::new(variables),
+            codes: Codes::default(),
             gauge: Mutex::new(gauge),
         }
     }
@@ -47,6 +50,16 @@ impl Progress {
 
     pub(crate) fn variables(&self) -> Variables {
         self.variables.lock().clone()
+    }
+
+    /// Changes the variables while no batch is in flight.
+    pub(crate) fn set_variables(&self, variables: Variables) {
+        *self.variables.lock() = variables;
+    }
+
+    /// What the type codes of the variables mean.
+    pub(crate) fn codes(&self) -> &Codes {
+        &self.codes
     }
 
     /// Where source and sinks show what is to be seen of them.
@@ -250,7 +263,7 @@ impl Generation {
     /// Keeps what a committed batch leaves behind. Called before its permit comes back.
     pub(crate) fn commit(&self, batch: u64, variables: Option<Variables>) {
         if let Some(variables) = variables {
-            *self.progress.variables.lock() = variables;
+            self.progress.set_variables(variables);
         }
         self.progress.committed.store(batch, Relaxed);
         self.delivered.set(batch);

@@ -9,6 +9,7 @@ mod arbiters;
 mod backoff;
 mod batch;
 mod claims;
+mod codes;
 mod committer;
 mod error;
 mod generation;

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use crate::batch::{Claimed, ReadBatch};
 use crate::claims;
+use crate::codes;
 use crate::error::PipelineError;
 use crate::generation::{Generation, Tombstone};
 use crate::mailbox::{Next, Permit, Refused};
@@ -197,6 +198,9 @@ impl Work {
             .iter()
             .for_each(|warning| script.warn(warning));
         script.bound(plan.source);
+        // behind the binding: an update between the two is noticed by the first batch
+        let kept = codes::keep(&generation.progress, address, &*service).await;
+        kept.map_err(system)?;
         let mut opened = Opened {
             service: Some(service),
             source,

@@ -43,6 +43,14 @@ impl Datum {
         }
     }
 
+    /// The value, unless it is an object or array.
+    pub(crate) fn scalar_mut(&mut self) -> Option<&mut Value> {
+        match self {
+            Datum::Scalar(value) => Some(value),
+            Datum::Object(_) | Datum::Array(_) => None,
+        }
+    }
+
     fn handle(&self) -> Option<Handle> {
         match self {
             Datum::Scalar(_) => None,
@@ -83,6 +91,22 @@ impl Heap {
 
     pub(crate) fn node_mut(&mut self, handle: Handle) -> &mut Node {
         &mut self.nodes[handle as usize]
+    }
+
+    /// Every value that is neither object nor array.
+    pub(crate) fn scalars_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.nodes.iter_mut().flat_map(|node| {
+            let values: Box<dyn Iterator<Item = &mut Value>> = match node {
+                Node::Row(_, record) => Box::new(record.iter_mut()),
+                Node::Object(members) => Box::new(
+                    members
+                        .iter_mut()
+                        .filter_map(|(_, datum)| datum.scalar_mut()),
+                ),
+                Node::Array(items) => Box::new(items.iter_mut().filter_map(Datum::scalar_mut)),
+            };
+            values
+        })
     }
 
     /// Forgets all that was made after the heap had this length.

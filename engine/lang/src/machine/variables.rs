@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dajet_core::{Address, BrokerSpec, Record};
+use dajet_core::{Address, BrokerSpec, Record, Value};
 
 use super::failure::Outcome;
 use super::heap::{Datum, Heap};
@@ -35,6 +35,24 @@ impl Variables {
             slots,
             heap,
             addresses: addresses.to_vec(),
+        }
+    }
+
+    /// True if no other database has been named yet: references can be of this one only.
+    pub fn come_from(&self, address: &Address) -> bool {
+        self.addresses.iter().flatten().all(|used| used == address)
+    }
+
+    /// Gives references other type codes, `of` tells which; those without a type code have none.
+    pub fn recode(&mut self, mut of: impl FnMut(i32) -> i32) {
+        let slots = self.slots.iter_mut().filter_map(Datum::scalar_mut);
+        let references = slots.chain(self.heap.scalars_mut());
+        for value in references {
+            if let Value::Entity(entity) = value
+                && entity.code != 0
+            {
+                entity.code = of(entity.code);
+            }
         }
     }
 

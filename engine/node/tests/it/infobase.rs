@@ -229,6 +229,57 @@ fn a_script_waits_for_an_update_of_the_configuration_and_goes_on() {
 }
 
 #[test]
+fn references_of_variables_have_the_type_codes_of_an_updated_configuration() {
+    let (before, after) = (Infobase::new(13), Infobase::new(14));
+    let source = create("recoded", &before);
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, changes) = (
+        "ПланОбмена.ПланОбменаРИБ",
+        "Справочник.Номенклатура.Изменения",
+    );
+    assert_ne!(before.code(plan), after.code(plan));
+    let script = format!(
+        "DECLARE @c object
+         USE '{}'
+           DECLARE @узлы array = SELECT Узел = Ссылка FROM {plan} WHERE Код = 'KAFKA'
+           DECLARE @узел entity = @узлы[0].Узел
+           CONSUME TOP 1 Ссылка INTO @c FROM {changes} WHERE УзелОбмена = @узел ORDER BY Ссылка
+           IF @узел = @узлы[0].Узел THEN PRINT NAMEOF(@узел) + ' ' + NAMEOF(@c.Ссылка) END
+         END",
+        source.address()
+    );
+    std::fs::write(folder.path().join("s.djs"), script).unwrap();
+    let arguments = [
+        "run",
+        "s.djs",
+        "--set",
+        "IdleDelay=0.05",
+        "--set",
+        "ErrorDelay=0.2",
+    ];
+    let mut node = Node::start(folder.path(), &arguments, &[]);
+    let left = format!("SELECT count(*) FROM [{changes}]");
+    until(&source, &before.physical(&left), "2");
+    source.execute(&before.leave_sql());
+    node.wait_for_error("Изменения");
+    source.execute(&before.return_sql(&after));
+    let insert = format!(
+        "INSERT INTO [{changes}] ([{changes}.УзелОбмена], [{changes}.НомерСообщения], [{changes}.Ссылка])
+         VALUES ('\\x{:08x}', '\\x{}', NULL, '\\x{}')",
+        after.code(plan),
+        hex(after.row("KAFKA")),
+        hex(after.row("поднос")),
+    );
+    source.execute(&after.physical(&insert));
+    until(&source, &after.physical(&left), "2");
+    node.signal("TERM");
+    let run = node.finish();
+    run.expect(0, &["references have other type codes"]);
+    let line = format!("{plan} Справочник.Номенклатура\n");
+    assert_eq!(run.out, line.repeat(3), "{run}");
+}
+
+#[test]
 fn columns_that_are_missing_at_the_first_bind_are_waited_for() {
     let infobase = Infobase::new(9);
     let source = create("lacking", &infobase);
@@ -283,17 +334,23 @@ fn columns_that_are_missing_at_the_first_bind_are_waited_for() {
 
 /// Waits until so many messages have come.
 fn wait_for(target: &Database, infobase: &Infobase, wanted: usize) {
+    let query = "SELECT count(*) FROM [РегистрСведений.ВходящиеСообщения]";
+    until(target, &infobase.physical(query), &wanted.to_string());
+}
+
+/// Waits until a query answers this.
+fn until(database: &Database, query: &str, wanted: &str) {
     let begun = Instant::now();
     loop {
-        let came = count(target, infobase, "РегистрСведений.ВходящиеСообщения");
-        if came == wanted.to_string() {
+        let found = database.column(query).remove(0);
+        if found == wanted {
             return;
         }
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "{came} of {wanted} came"
+            "{found}, not {wanted}"
         );
-        target.execute("SELECT pg_sleep(0.02)");
+        database.execute("SELECT pg_sleep(0.02)");
     }
 }
 

@@ -507,6 +507,23 @@ fn a_value_of_the_table_that_is_read_is_found_behind_its_columns() {
     assert_eq!(run.out.trim(), "1", "{run}");
     run_script(folder.path(), &script("Доставки"), &[])
         .expect(3, &["unknown column \"Доставки\" in table"]);
+    let rates = format!(
+        "DECLARE @t array
+         USE '{}'
+           SELECT * INTO @t FROM Перечисление.СтавкиНДС WHERE Ссылка = Перечисление.СтавкиНДС.НДС10
+           PRINT JSON(@t)
+           PRINT Перечисление.СтавкиНДС.НДС10
+         END",
+        database.address()
+    );
+    let run = run_script(folder.path(), &rates, &[]);
+    run.expect(0, &[]);
+    let (rows, rate) = run.out.trim().split_once('\n').expect("two lines");
+    assert!(
+        rows.starts_with(&format!("[{{\"Ссылка\":\"{rate}\",\"Порядок\":")),
+        "{run}"
+    );
+    assert_eq!(rows.matches("Порядок").count(), 1, "{run}");
 }
 
 #[test]
