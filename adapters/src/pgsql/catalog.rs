@@ -439,6 +439,17 @@ impl Catalog {
         Ok(lines)
     }
 
+    /// Finds out whether the mapping file is there and right.
+    ///
+    /// # Errors
+    /// `Misconfigured` with file and line.
+    pub(super) fn check_files(&self) -> Result<(), SystemError> {
+        match &self.mapping_file {
+            Some((root, file)) => Mapping::read(root, file).map(drop),
+            None => Ok(()),
+        }
+    }
+
     async fn mapping(&self) -> Result<Option<Arc<Mapping>>, SystemError> {
         let Some((root, file)) = self.mapping_file.clone() else {
             return Ok(None);

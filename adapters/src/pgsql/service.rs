@@ -145,6 +145,10 @@ impl Service for PgService {
         })
     }
 
+    fn check_files(&self) -> Result<(), SystemError> {
+        self.catalog.check_files()
+    }
+
     fn forget(&self) {
         self.catalog.forget();
     }

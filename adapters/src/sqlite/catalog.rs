@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dajet_core::SystemError;
 use dajet_core::diagnostic::nearest;
 use dajet_core::schema::{
     Column, ColumnRole, Defaults, MappingLine, MetadataKey, MetadataObject, PhysicalColumn, Schema,
@@ -121,9 +122,21 @@ fn predefined(connection: &Connection, item: &MappedValue) -> rusqlite::Result<O
     }))
 }
 
+/// Finds out whether the mapping file is there and right.
+///
+/// # Errors
+/// `Misconfigured` with file and line.
+pub fn check_files(map: Option<&Path>) -> Result<(), SystemError> {
+    mapping(map).map(drop)
+}
+
 fn read(map: Option<&Path>) -> Result<Option<Mapping>, Trouble> {
+    Ok(mapping(map)?)
+}
+
+fn mapping(map: Option<&Path>) -> Result<Option<Mapping>, SystemError> {
     let read = |map: &Path| Mapping::read(Path::new(""), &map.to_string_lossy());
-    Ok(map.map(read).transpose()?)
+    map.map(read).transpose()
 }
 
 fn list(connection: &Connection) -> rusqlite::Result<Vec<Listed>> {

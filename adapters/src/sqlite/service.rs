@@ -156,6 +156,10 @@ impl Service for FileService {
         })
     }
 
+    fn check_files(&self) -> Result<(), SystemError> {
+        catalog::check_files(self.location.map.as_deref())
+    }
+
     fn forget(&self) {
         self.known.lock().clear();
     }

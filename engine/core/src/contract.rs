@@ -212,6 +212,14 @@ pub trait Service: Send + Sync {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    /// Reads the files of this machine that the address names beside the database, to find out what is wrong with them. Does not connect.
+    ///
+    /// # Errors
+    /// `Misconfigured` if one is missing or wrong.
+    fn check_files(&self) -> Result<(), SystemError> {
+        Ok(())
+    }
+
     /// Throws away what the catalog remembers, after the database said that a name is unknown.
     fn forget(&self);
 

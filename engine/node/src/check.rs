@@ -1,5 +1,6 @@
 //! `dajet check`: all mistakes that can be found without running a script.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use dajet_actors::Services;
@@ -11,7 +12,7 @@ use crate::compile::{Compiled, compile, has_error};
 use crate::config::Settings;
 use crate::error::{Exit, HostError};
 use crate::host;
-use crate::parameters::environment;
+use crate::parameters::{environment, known_environment};
 use crate::render::{self, Report};
 use crate::screen::Screen;
 use crate::scripts;
@@ -41,6 +42,9 @@ pub fn check(
         .map(|script| compile(script, &connectors))
         .collect();
     let mut failures = Vec::new();
+    for compiled in &mut checked {
+        inspect(compiled, settings);
+    }
     if form.connect {
         let services = host::services(settings);
         host::block_on(connect(&mut checked, &services, &mut failures))??;
@@ -104,6 +108,36 @@ fn render_at(
 ) -> String {
     let report = Report::of_system(error, span);
     render::terminal(compiled.source(), &report, screen.colour())
+}
+
+/// Looks at the files that known addresses name. A script that lacks one gets no further.
+fn inspect(compiled: &mut Compiled, settings: &Settings) {
+    let Some(plan) = compiled.plan.clone() else {
+        return;
+    };
+    let environment = known_environment(&plan);
+    let databases = plan.statements().iter().filter(|s| !s.kind.is_of_broker());
+    let of_statements = databases.map(|s| (plan.address_of(s, &environment), s.address_span));
+    let of_names = plan
+        .names()
+        .iter()
+        .map(|name| (plan.address_of_name(name, &environment), name.span));
+    let mut seen = BTreeSet::new();
+    for (address, span) in of_statements.chain(of_names) {
+        let Some(address) = address.filter(|address| seen.insert(address.clone())) else {
+            continue;
+        };
+        // What is wrong with the address itself has been told. Addresses of one place would share the file of the first.
+        let Ok(service) = host::services(settings).open(&Address::new(address)) else {
+            continue;
+        };
+        if let Err(error) = service.check_files() {
+            let diagnostic = Diagnostic::error(error.code, span, error.message);
+            compiled.diagnostics.push(diagnostic.maybe_hint(error.hint));
+            compiled.plan = None;
+        }
+    }
+    compiled.diagnostics.sort_by_key(|d| d.span.start);
 }
 
 /// Binds every statement whose address is known; adds what does not fit to the diagnostics.

@@ -40,6 +40,14 @@ pub fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, HostError> {
         .collect()
 }
 
+/// Those of the variables of the process that a script's templates name which are set.
+pub fn known_environment(plan: &Plan) -> BTreeMap<String, String> {
+    let names = plan.environment_names().iter();
+    names
+        .filter_map(|name| Some((name.to_string(), std::env::var(&**name).ok()?)))
+        .collect()
+}
+
 /// Reads the parameters of a call; those of the command line are stronger.
 ///
 /// # Errors

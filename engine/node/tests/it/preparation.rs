@@ -240,3 +240,39 @@ fn what_1c_stores_by_itself_is_stored_where_nothing_is_named() {
     ));
     assert_eq!(whole, ["3"]);
 }
+
+#[test]
+fn a_mapping_file_that_is_missing_or_wrong_is_found_without_a_connection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let select = "SELECT id INTO @o FROM t";
+    let script = format!(
+        "DECLARE @o object
+USE 'pgsql://u:w@127.0.0.1:1/db?map=нет.tsv' {select} {select} END
+USE 'sqlite://db.db?map=карта.tsv' {select} END
+USE 'sqlite://db.db?map={{$MAP}}' {select} END
+"
+    );
+    fs::write(folder.path().join("s.djs"), script).expect("a file");
+    fs::write(
+        folder.path().join("карта.tsv"),
+        "Справочник.Товары\tтовары\n",
+    )
+    .expect("a file");
+    let variables = [("MAP", "другой.tsv")];
+    let run = dajet_with(folder.path(), &["check", "s.djs"], &variables);
+    run.expect(
+        3,
+        &[
+            "error[E_FILE]: cannot read mapping file \"нет.tsv\"",
+            "s.djs:2:5",
+            "карта.tsv\", line 1",
+            "s.djs:3:5",
+            "другой.tsv",
+            "s.djs:4:5",
+        ],
+    );
+    assert_eq!(run.err.matches("нет.tsv\"").count(), 1, "{run}");
+    let run = dajet(folder.path(), &["check", "--connect", "s.djs"]);
+    run.expect(3, &["\"нет.tsv\"", "карта.tsv\", line 1"]);
+    assert!(!run.err.contains("другой.tsv"), "{run}");
+}
