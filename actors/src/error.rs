@@ -29,7 +29,7 @@ pub enum PipelineError {
         row: Option<String>,
     },
     /// A statement does not fit the database.
-    #[error("cannot bind the statement: {}", .diagnostics.first().map_or("no reason is known", |d| d.message.as_str()))]
+    #[error("cannot bind the statement: {}", all(.diagnostics))]
     Bind {
         /// What is wrong, at least one error.
         diagnostics: Vec<Diagnostic>,
@@ -165,9 +165,19 @@ fn at(row: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
+fn all(diagnostics: &[Diagnostic]) -> String {
+    let messages: Vec<_> = diagnostics.iter().map(|d| d.message.as_str()).collect();
+    messages.join("; ")
+}
+
 impl From<ScriptError> for PipelineError {
     fn from(error: ScriptError) -> Self {
-        Self::Script { error, row: None }
+        match error.mistakes.is_empty() {
+            true => Self::Script { error, row: None },
+            false => Self::Bind {
+                diagnostics: error.mistakes,
+            },
+        }
     }
 }
 

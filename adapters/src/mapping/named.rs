@@ -72,6 +72,15 @@ impl Mapping {
         Some((value, is_item))
     }
 
+    /// The name of the same object as this one, of whatever kind.
+    pub(crate) fn of_another_kind(&self, name: &str) -> Option<Arc<str>> {
+        let object = |name: &str| name.split_once('.').map(|(_, object)| fold(object));
+        let wanted = object(name)?;
+        let mut names = self.names();
+        let known = names.find(|known| object(known).is_some_and(|known| known == wanted));
+        known.cloned()
+    }
+
     /// The lines that say this table or value; none if the file does not know it.
     pub(crate) fn lines(&self, name: &str) -> Vec<MappingLine> {
         let of_table = self.table(name).map(|table| table.lines.clone());

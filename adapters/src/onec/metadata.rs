@@ -16,7 +16,7 @@ use super::error::MetadataError;
 use super::index::{self, Index, Object, unnumbered};
 use super::kind::{KINDS, Kind};
 use super::model::{self, Model, listed, sections};
-use super::name::{Dependent, Name, kind};
+use super::name::{Dependent, Name, near_kind};
 use super::numbers::Numbers;
 use super::reading::{self, Nameless, Read, Reading};
 use super::store::Store;
@@ -544,15 +544,21 @@ impl Metadata {
         number.is_none().then(|| unnumbered(section.uuid))
     }
 
+    /// The object of this name, of whatever kind.
+    fn of_another_kind(&self, name: &str) -> Option<Arc<str>> {
+        let folded = fold(name);
+        let kinds = KINDS.iter().filter(|facts| facts.kind.has_table());
+        let mut places = kinds.filter_map(|facts| self.index.named(facts.kind, &folded));
+        let place = places.find(|place| self.index.objects[*place].table().is_some())?;
+        Some(self.index.objects[place].full_name().into())
+    }
+
     /// The name that comes nearest to one that is unknown.
     pub fn nearest(&self, name: &str) -> Option<Arc<str>> {
         let mut words = name.splitn(3, '.');
         let (first, second) = (words.next()?, words.next());
         let third = words.next();
-        let known = kind(&fold(first)).or_else(|| {
-            let all = KINDS.iter().flat_map(|facts| facts.words.iter().copied());
-            nearest(first, all).and_then(|word| kind(&fold(word)))
-        })?;
+        let known = near_kind(first)?;
         let has_table = |object: &Object| !known.has_table() || object.table().is_some();
         let of_kind = || {
             let objects = self.index.of(known).map(|(_, object)| object);
@@ -561,7 +567,9 @@ impl Metadata {
         };
         let second = second?;
         let exact = of_kind().find(|name| fold(name) == fold(second));
-        let object = exact.or_else(|| nearest(second, of_kind()))?;
+        let Some(object) = exact.or_else(|| nearest(second, of_kind())) else {
+            return self.of_another_kind(second);
+        };
         let full = format!("{}.{object}", known.word());
         let place = self.index.named(known, &fold(object));
         let tree = place.and_then(|place| self.bodies.get(&self.index.objects[place].uuid));

@@ -33,7 +33,7 @@ pub use derived::Derived;
 pub use error::MetadataError;
 pub(crate) use metadata::SECTION;
 pub use metadata::{Metadata, NamedValue};
-pub(crate) use name::in_russian;
+pub(crate) use name::{in_russian, nearly_in_russian};
 pub use store::{Place, Store, StoredFile};
 pub(crate) use value::database_form;
 

@@ -1,5 +1,6 @@
 //! Logical names: `Справочник.Номенклатура.Изменения`, in either language, in any case.
 
+use dajet_core::diagnostic::nearest;
 use dajet_core::schema::fold;
 
 use super::kind::{KINDS, Kind};
@@ -43,6 +44,21 @@ pub(crate) fn in_russian(text: &str) -> Option<String> {
         }
     }
     Some(own)
+}
+
+/// A name as metadata would tell it, if the word for its kind is not far from one: `Справочник.Номенклатура` of
+/// `Catalogs.Номенклатура`.
+pub(crate) fn nearly_in_russian(text: &str) -> Option<String> {
+    let (word, rest) = text.split_once('.')?;
+    in_russian(&format!("{}.{rest}", near_kind(word)?.word()))
+}
+
+/// The kind that a word means, or was probably to mean.
+pub(super) fn near_kind(word: &str) -> Option<Kind> {
+    kind(&fold(word)).or_else(|| {
+        let all = KINDS.iter().flat_map(|facts| facts.words.iter().copied());
+        nearest(word, all).and_then(|word| kind(&fold(word)))
+    })
 }
 
 /// The kind that a folded word means.
@@ -163,6 +179,23 @@ mod tests {
         ] {
             assert_eq!(Name::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn knows_what_a_wrong_word_for_a_kind_was_to_be() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(nearly_in_russian(text).as_deref(), expected, "{text}");
+        };
+        check("Справочники.Ёлки", Some("Справочник.Ёлки"));
+        check("catalogs.Ёлки", Some("Справочник.Ёлки"));
+        check("Catalogue.Ёлки.Changes", Some("Справочник.Ёлки.Изменения"));
+        check("РегистрСведения.Цены", Some("РегистрСведений.Цены"));
+        check(
+            "Перечисления.Ставки.НДС10",
+            Some("Перечисление.Ставки.НДС10"),
+        );
+        check("public.orders", None);
+        check("Справочники", None);
     }
 
     #[test]

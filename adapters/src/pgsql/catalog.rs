@@ -225,7 +225,12 @@ impl Catalog {
         relations: &'a [Relation],
         name: &Arc<str>,
     ) -> Result<Option<Found<'a>>, SystemError> {
-        if !onec::is_name(name) {
+        let is_name = || {
+            // a slip of the pen, which metadata knows how to mend
+            let nearly = onec::nearly_in_russian(name).is_some();
+            onec::is_name(name) || nearly && find(relations, name).is_none()
+        };
+        if !is_name() {
             return Ok(None);
         }
         self.refresh(session, infobase, relations).await?;
@@ -653,7 +658,7 @@ fn suggestion(name: &str, relations: &[Relation], mapping: Option<&Mapping>) -> 
         .into_iter()
         .flat_map(Mapping::names)
         .map(|name| &**name);
-    let asked = onec::in_russian(name);
+    let asked = onec::nearly_in_russian(name);
     nearest(
         asked.as_deref().unwrap_or(name),
         logical
@@ -661,4 +666,5 @@ fn suggestion(name: &str, relations: &[Relation], mapping: Option<&Mapping>) -> 
             .chain(qualified.iter().map(String::as_str)),
     )
     .map(Arc::from)
+    .or_else(|| mapping?.of_another_kind(name))
 }

@@ -18,7 +18,7 @@ use super::drain::ROWID_TYPE;
 use super::failure::{Trouble, classify};
 use super::kind;
 use crate::mapping::{KnownColumn, MappedValue, Mapping};
-use crate::onec::in_russian;
+use crate::onec::nearly_in_russian;
 
 const ATTEMPT: &str = "cannot read the schema";
 
@@ -61,10 +61,12 @@ pub fn describe(
                 .extend(entity.map(|entity| (Arc::clone(name), entity)));
         } else if table.is_none() {
             let logical = mapping.iter().flat_map(Mapping::names).map(|n| &**n);
-            let asked = in_russian(name);
+            let asked = nearly_in_russian(name);
             let asked = asked.as_deref().unwrap_or(name);
             let near = nearest(asked, logical.chain(listed.iter().map(|t| &*t.name)));
-            schema.suggestions.extend(near.map(Arc::from));
+            let another = || mapping.as_ref()?.of_another_kind(name);
+            let near = near.map(Arc::from).or_else(another);
+            schema.suggestions.extend(near);
         }
         schema.tables.push((Arc::clone(name), table.map(Arc::new)));
     }

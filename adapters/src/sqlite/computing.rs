@@ -42,11 +42,15 @@ pub const CAST: &str = "dajet_cast";
 pub const SUBSTRING: &str = "dajet_substring";
 /// `UUID1C`
 pub const UUID_1C: &str = "dajet_uuid1c";
+/// `UUIDDB`
+pub const UUID_DB: &str = "dajet_uuiddb";
 
 /// The first moment of the calendar: the origin of seconds.
 const FIRST_MOMENT: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
 /// The bytes of the form of 1C, as places in a reference column.
 const OF_REFERENCE: [usize; 16] = [15, 14, 13, 12, 11, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7];
+/// The bytes of a reference column, as places in the form of 1C.
+const OF_SHOWN: [usize; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 4, 3, 2, 1, 0];
 
 /// The letter of a type for [`TEXT`] and [`CAST`].
 pub fn letter(data_type: Option<DataType>) -> char {
@@ -103,18 +107,26 @@ pub fn register(connection: &Connection) -> Result<()> {
     connection.create_scalar_function(SUBSTRING, 2, pure, substring)?;
     connection.create_scalar_function(SUBSTRING, 3, pure, substring)?;
     connection.create_scalar_function(UUID_1C, 1, pure, |context| {
-        let bytes = match context.get_raw(0) {
-            ValueRef::Null => return Ok(Value::Null),
-            ValueRef::Blob(bytes) => <[u8; 16]>::try_from(bytes).ok(),
-            ValueRef::Text(text) => std::str::from_utf8(text)
-                .ok()
-                .and_then(|text| Uuid::try_parse(text).ok())
-                .map(|uuid| uuid.to_bytes_le()),
-            _ => None,
-        };
-        let bytes = bytes.ok_or_else(|| refused("UUID1C: the value is no uuid"))?;
-        Ok(Value::Blob(OF_REFERENCE.map(|place| bytes[place]).to_vec()))
+        placed(context, "UUID1C", OF_REFERENCE)
+    })?;
+    connection.create_scalar_function(UUID_DB, 1, pure, |context| {
+        placed(context, "UUIDDB", OF_SHOWN)
     })
+}
+
+/// The bytes of a uuid in another order.
+fn placed(context: &Context<'_>, name: &str, places: [usize; 16]) -> Result<Value> {
+    let bytes = match context.get_raw(0) {
+        ValueRef::Null => return Ok(Value::Null),
+        ValueRef::Blob(bytes) => <[u8; 16]>::try_from(bytes).ok(),
+        ValueRef::Text(text) => std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| Uuid::try_parse(text.trim()).ok())
+            .map(|uuid| uuid.to_bytes_le()),
+        _ => None,
+    };
+    let bytes = bytes.ok_or_else(|| refused(format!("{name}: the value is no uuid")))?;
+    Ok(Value::Blob(places.map(|place| bytes[place]).to_vec()))
 }
 
 /// An error of the data, not of the statement.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use dajet_core::query::{
-    Binary, Body, Drain, Expr, From, Function, Insert, Join, JoinKind, Order, Output, Part, Select,
+    Binary, Body, Drain, Expr, From, Function, Insert, Join, JoinKind, Order, Output, Select,
     Statement, Unary,
 };
 use dajet_core::schema::{Column, ColumnRole, DataType, Table};
 use dajet_core::{Shape, SystemError, Value};
 
 use super::functions;
+use super::identity::kept;
 use super::kind::Kind;
 use super::texts::{data_type_of, is_computed, is_number_beside, is_written, single_parts};
 
@@ -423,7 +424,7 @@ impl Writer {
         }
     }
 
-    fn bind(&mut self, index: usize, kind: Kind, column: Option<Arc<str>>) {
+    pub(super) fn bind(&mut self, index: usize, kind: Kind, column: Option<Arc<str>>) {
         let binding = Binding {
             index,
             kind,
@@ -526,6 +527,10 @@ impl Writer {
                 if column.parts.len() == 1 =>
             {
                 self.bind(*index, Kind::of_part(*part, Kind::of_column(column)), None);
+                Ok(())
+            }
+            (Expr::Parameter { index, .. }, other) if kept(other).is_some() => {
+                self.bind(*index, kept(other).unwrap_or(Kind::Dynamic), None);
                 Ok(())
             }
             _ => self.keyed(expr),
@@ -640,7 +645,8 @@ impl Writer {
             | Function::Replace
             | Function::Concat
             | Function::ConcatWs
-            | Function::Uuid1c => return self.text_function(function, arguments),
+            | Function::Uuid1c
+            | Function::UuidDb => return self.text_function(function, arguments),
             Function::LTrim
             | Function::RTrim
             | Function::Upper
@@ -652,7 +658,7 @@ impl Writer {
                 return Ok(());
             }
             Function::Count => "count",
-            Function::CountDistinct => "count(DISTINCT ",
+            Function::CountDistinct => return self.count_distinct(arguments),
             Function::Average => "avg",
             Function::StringAgg => "group_concat",
             Function::Max => "max",
@@ -660,7 +666,7 @@ impl Writer {
             Function::Sum => "sum",
         };
         self.push(name);
-        self.push(if name.ends_with(' ') { "" } else { "(" });
+        self.push("(");
         for (index, argument) in arguments.iter().enumerate() {
             if index > 0 {
                 self.push(", ");
@@ -695,27 +701,6 @@ impl Writer {
         }
         self.push(")");
         Ok(())
-    }
-
-    fn uuid_of(&mut self, arguments: &[Expr]) -> Result<(), SystemError> {
-        match arguments {
-            [Expr::Column { alias, column }] => {
-                let part = column
-                    .parts
-                    .iter()
-                    .find(|part| part.role == ColumnRole::Reference)
-                    .or(column.single())
-                    .ok_or_else(|| unsupported("UUIDOF of this column"))?;
-                self.push(&format!("{}.{}", quote(alias), quote(&part.name)));
-                Ok(())
-            }
-            [Expr::Parameter { index, .. }] => {
-                self.bind(*index, Kind::of_part(Part::Reference, Kind::Dynamic), None);
-                Ok(())
-            }
-            [other] => self.expr(other),
-            _ => Err(unsupported("UUIDOF without argument")),
-        }
     }
 
     /// One read of a queue, for `explain`.
@@ -759,7 +744,9 @@ fn output_kind(output: &Output) -> Kind {
     match &output.expr {
         Expr::Call(Function::NewUuid, _) => Kind::Uuid { blob: false },
         Expr::Call(Function::Now | Function::Utc | Function::WholeSeconds, _) => Kind::DateTime,
-        Expr::Call(Function::UuidOf | Function::Uuid1c, _) => Kind::Uuid { blob: true },
+        Expr::Call(Function::UuidOf | Function::Uuid1c | Function::UuidDb, _) => {
+            Kind::Uuid { blob: true }
+        }
         Expr::Call(Function::Max | Function::Min, arguments) => match arguments.as_slice() {
             [Expr::Column { column, .. }] if column.parts.len() == 1 => Kind::of_column(column),
             _ => kind,

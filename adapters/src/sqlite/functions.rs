@@ -25,6 +25,8 @@ pub const UPPER: &str = "dajet_upper";
 pub const LOWER: &str = "dajet_lower";
 /// Characters of a text, those behind U+0000 too.
 pub const CHARACTERS: &str = "dajet_characters";
+/// The parts of one value, as one.
+pub const JOINED: &str = "dajet_joined";
 /// True for a row that an open claim of this process holds.
 pub const HELD: &str = "dajet_held";
 
@@ -54,6 +56,11 @@ pub fn register(
     connection.create_scalar_function(NEW_UUID, 0, volatile, |_| Ok(Uuid::new_v4().to_string()))?;
     connection.create_scalar_function(NEW_UUID_BYTES, 0, volatile, |_| {
         Ok(Uuid::new_v4().as_bytes().to_vec())
+    })?;
+    connection.create_scalar_function(JOINED, -1, pure, |context| {
+        let mut joined = Vec::new();
+        (0..context.len()).for_each(|i| super::held::encode(context.get_raw(i), &mut joined));
+        Ok(joined)
     })?;
     let sequences = Arc::clone(sequences);
     connection.create_scalar_function(VECTOR, 1, volatile, move |context| {

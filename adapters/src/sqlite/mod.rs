@@ -18,6 +18,7 @@ mod drain;
 mod failure;
 mod functions;
 mod held;
+mod identity;
 mod kind;
 mod offsets;
 mod queue;

@@ -14,20 +14,21 @@ use super::values::{self, Stored};
 type Written = Result<(), SystemError>;
 
 impl Writer {
-    /// SUBSTRING, REPLACE, CONCAT, CONCAT_WS and UUID1C.
+    /// SUBSTRING, REPLACE, CONCAT, CONCAT_WS, UUID1C and UUIDDB.
     pub(super) fn text_function(&mut self, function: &Function, arguments: &[Expr]) -> Written {
         let name = match function {
             Function::Substring => computing::SUBSTRING,
             Function::Replace => "replace",
             Function::Concat => return self.joined(arguments),
             Function::ConcatWs => "concat_ws",
+            Function::UuidDb => computing::UUID_DB,
             _ => computing::UUID_1C,
         };
         self.push(&format!("{name}("));
         for (index, argument) in arguments.iter().enumerate() {
             self.push(if index > 0 { ", " } else { "" });
             match function {
-                Function::Uuid1c => self.expr(argument)?,
+                Function::Uuid1c | Function::UuidDb => self.expr(argument)?,
                 Function::Substring if index > 0 => self.expr(argument)?,
                 _ => self.text_form(argument)?,
             }
@@ -218,7 +219,10 @@ impl Writer {
             return Ok(());
         }
         self.push("(");
-        self.keyed(operand)?;
+        match list {
+            [first, ..] => self.beside(operand, first)?,
+            [] => self.keyed(operand)?,
+        }
         self.push(if not { " NOT IN (" } else { " IN (" });
         for (index, item) in list.iter().enumerate() {
             self.push(if index > 0 { ", " } else { "" });
@@ -370,7 +374,9 @@ pub fn data_type_of(expr: &Expr) -> Option<DataType> {
 
 fn type_of_call(function: &Function, arguments: &[Expr]) -> Option<DataType> {
     match function {
-        Function::UuidOf | Function::NewUuid | Function::Uuid1c => Some(DataType::Uuid),
+        Function::UuidOf | Function::NewUuid | Function::Uuid1c | Function::UuidDb => {
+            Some(DataType::Uuid)
+        }
         Function::Now | Function::Utc | Function::WholeSeconds => Some(DataType::DateTime),
         Function::Vector(_) | Function::Count | Function::DataLength | Function::CharLength => {
             Some(DataType::Integer)

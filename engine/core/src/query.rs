@@ -408,7 +408,7 @@ pub enum Function {
     Upper,
     /// `LOWER`
     Lower,
-    /// The uuid of a reference column: its [`Part::Reference`], read as uuid.
+    /// The uuid of a reference: its [`Part::Reference`], read as uuid; of a uuid itself.
     UuidOf,
     /// `DATALENGTH`: bytes.
     DataLength,
@@ -424,6 +424,8 @@ pub enum Function {
     ConcatWs,
     /// `UUID1C`: the identity of a reference, or a uuid, in the order in which 1C shows it.
     Uuid1c,
+    /// `UUIDDB`: the inverse of `UUID1C`.
+    UuidDb,
     /// `COUNT(*)` without argument, `COUNT(x)` with one.
     Count,
     /// `COUNT(DISTINCT x)`

@@ -181,6 +181,8 @@ struct Binder<'a> {
     scopes: Vec<Vec<Source>>,
     adaptations: Vec<Adaptation>,
     constants: Vec<Value>,
+    /// True behind GROUP BY: what is written again there is the same parameter, or the database would not know it again.
+    again: bool,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -194,6 +196,7 @@ impl<'a> Binder<'a> {
             scopes: vec![Vec::new()],
             adaptations: vec![Adaptation::default(); plan.parameters.len()],
             constants: Vec::new(),
+            again: false,
             errors: Vec::new(),
             warnings: Vec::new(),
         }
@@ -264,6 +267,10 @@ impl<'a> Binder<'a> {
 
     /// A parameter with the type that its place asks for.
     fn parameter(&mut self, index: usize, data_type: Option<DataType>, part: Part) -> query::Expr {
+        let index = match self.again {
+            true => self.written_before(index, data_type),
+            false => index,
+        };
         let adaptation = &mut self.adaptations[index];
         adaptation.data_type = adaptation.data_type.or(data_type);
         adaptation.coded |= part == Part::TypeCode;
@@ -272,6 +279,21 @@ impl<'a> Binder<'a> {
             data_type: data_type.or(adaptation.data_type),
             part,
         }
+    }
+
+    /// The first parameter of the same value and type: a text or a variable.
+    fn written_before(&self, index: usize, data_type: Option<DataType>) -> usize {
+        use program::ExprKind::{Constant, Slot};
+        let parameters = &self.plan.parameters;
+        let same = |other: &usize| {
+            let written = match (&parameters[*other].kind, &parameters[index].kind) {
+                (Constant(a), Constant(b)) => a == b,
+                (Slot(a), Slot(b)) => a == b,
+                _ => false,
+            };
+            written && self.adaptations[*other].data_type == data_type
+        };
+        (0..index).find(same).unwrap_or(index)
     }
 
     /// A constant that may not stand in the text: a parameter behind those of the script.
@@ -290,8 +312,12 @@ impl<'a> Binder<'a> {
     }
 
     fn sent_part(&mut self, value: Value, data_type: DataType, part: Part) -> query::Expr {
-        let index = self.plan.parameters.len() + self.constants.len();
-        self.constants.push(value);
+        let known = self.constants.iter().position(|known| *known == value);
+        let place = known.unwrap_or_else(|| {
+            self.constants.push(value);
+            self.constants.len() - 1
+        });
+        let index = self.plan.parameters.len() + place;
         query::Expr::Parameter {
             index,
             data_type: Some(data_type),

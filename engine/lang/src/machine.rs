@@ -198,6 +198,8 @@ pub struct ScriptError {
     pub hint: Option<String>,
     /// `Rejected` for values, `Misconfigured` for names.
     pub class: ErrorClass,
+    /// All the mistakes of a statement that does not fit its database, the first of which is this one; empty for other errors.
+    pub mistakes: Vec<Diagnostic>,
 }
 
 /// What a machine is made of.

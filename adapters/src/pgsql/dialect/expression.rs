@@ -330,17 +330,15 @@ impl Writer {
                 }
                 _ => return self.text_call("OCTET_LENGTH", arguments),
             },
-            Function::UuidOf => return self.uuid_of(argument(arguments)?),
-            Function::Substring
-            | Function::Replace
-            | Function::Concat
-            | Function::ConcatWs
-            | Function::Uuid1c => return self.text_function(function, arguments),
+            Function::UuidOf | Function::Uuid1c | Function::UuidDb => {
+                return self.identity(function, argument(arguments)?);
+            }
+            Function::Substring | Function::Replace | Function::Concat | Function::ConcatWs => {
+                return self.text_function(function, arguments);
+            }
             Function::Count if arguments.is_empty() => self.push("COUNT(*)"),
             Function::Count => self.wrapped("COUNT(", argument(arguments)?, None)?,
-            Function::CountDistinct => {
-                self.wrapped("COUNT(DISTINCT ", argument(arguments)?, None)?
-            }
+            Function::CountDistinct => self.count_distinct(arguments)?,
             Function::Average => {
                 self.push("TRIM_SCALE(AVG(CAST(");
                 self.expression(argument(arguments)?, Some(&Place::of_type("numeric")))?;
@@ -356,30 +354,14 @@ impl Writer {
                 self.text_operand(separator)?;
                 self.push(")");
             }
-            Function::Max => self.wrapped("MAX(", argument(arguments)?, None)?,
-            Function::Min => self.wrapped("MIN(", argument(arguments)?, None)?,
+            Function::Max => self.extreme("MAX", "bool_or", argument(arguments)?)?,
+            Function::Min => self.extreme("MIN", "bool_and", argument(arguments)?)?,
             Function::Sum => self.wrapped(
                 "SUM(",
                 argument(arguments)?,
                 Some(&Place::of_type("numeric")),
             )?,
         }
-        Ok(())
-    }
-
-    fn uuid_of(&mut self, operand: &Expr) -> Written {
-        let Expr::Column { alias, column } = operand else {
-            let place = Place {
-                take: Take::Reference,
-                ..Place::of_type("bytea")
-            };
-            return self.expression(operand, Some(&place));
-        };
-        let part = reference_part(column).ok_or_else(|| {
-            let message = format!("UUIDOF: column \"{}\" is no reference", column.name);
-            SystemError::misconfigured("E_TYPE", message)
-        })?;
-        self.stored(alias, part);
         Ok(())
     }
 
@@ -491,7 +473,7 @@ fn place_of(expr: &Expr) -> Option<Place> {
                     _ => Place::of_part(column, part).inferred(),
                 })
         }
-        Expr::Call(Function::UuidOf | Function::Uuid1c, _) => Some(Place {
+        Expr::Call(Function::UuidOf | Function::Uuid1c | Function::UuidDb, _) => Some(Place {
             take: Take::Reference,
             ..Place::of_type("bytea")
         }),
@@ -516,18 +498,6 @@ fn value_part(column: &Arc<Column>) -> Result<&PhysicalColumn, SystemError> {
         ))
         .with_hint("Compare it with a variable, or take a part of it with UUIDOF or CAST.")),
     }
-}
-
-pub(super) fn reference_part(column: &Column) -> Option<&PhysicalColumn> {
-    let reference = column
-        .parts
-        .iter()
-        .find(|part| part.role == ColumnRole::Reference);
-    reference.or_else(|| {
-        column
-            .single()
-            .filter(|part| base_type(&part.type_name) == "bytea")
-    })
 }
 
 fn union_part(column: &Column, data_type: DataType) -> Option<&PhysicalColumn> {

@@ -4,7 +4,7 @@ use dajet_core::query::{Expr, Function, Insert, Output, Part};
 use dajet_core::schema::{ColumnRole, Defaults};
 use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
-use super::expression::{constant, reference_part};
+use super::expression::constant;
 use super::{
     Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name,
     unsupported, years,
@@ -318,4 +318,17 @@ fn mismatch(column: &Column, target: &Target<'_>) -> SystemError {
         "column \"{}\" cannot be stored in column \"{}\"",
         column.name, target.column.name
     ))
+}
+
+/// The part of a column that holds an identity.
+fn reference_part(column: &Column) -> Option<&PhysicalColumn> {
+    let reference = column
+        .parts
+        .iter()
+        .find(|part| part.role == ColumnRole::Reference);
+    reference.or_else(|| {
+        column
+            .single()
+            .filter(|part| base_type(&part.type_name) == "bytea")
+    })
 }

@@ -2,6 +2,7 @@
 
 mod drain;
 mod expression;
+mod identity;
 mod insert;
 mod select;
 mod sequence;
@@ -198,6 +199,8 @@ impl Place {
 struct Writer {
     sql: String,
     slots: Vec<Slot>,
+    /// Types of the slots, and whether PostgreSQL infers them.
+    types: Vec<(String, bool)>,
     /// Types of the arrays, in the order of the slots; filled for [`Feed::Arrays`] only.
     arrays: Vec<String>,
     feed: Feed,
@@ -210,6 +213,7 @@ impl Writer {
         Self {
             sql: String::new(),
             slots: Vec::new(),
+            types: Vec::new(),
             arrays: Vec::new(),
             feed,
             alias,
@@ -273,28 +277,44 @@ impl Writer {
             empty,
             inferred,
         } = place;
-        self.slots.push(Slot {
+        let slot = Slot {
             index,
             take: *take,
             column: column.clone(),
             empty: *empty,
-        });
-        let number = self.slots.len();
+        };
         let known = Wire::knows(type_name);
         let wire_type = if known { type_name } else { "text" };
+        let bare = *inferred && known;
+        let number = self.slot(slot, wire_type, bare);
         let value = match self.feed {
-            Feed::Arrays | Feed::Joined => {
-                self.arrays
-                    .push(format!("CAST(${number} AS {wire_type}[])"));
-                format!("{RECORD}.c{number}")
-            }
-            _ if *inferred && known => format!("${number}"),
+            Feed::Arrays | Feed::Joined => format!("{RECORD}.c{number}"),
+            _ if bare => format!("${number}"),
             _ => format!("CAST(${number} AS {wire_type})"),
         };
         match known {
             true => self.push(&value),
             false => self.push(&format!("CAST({value} AS {type_name})")),
         }
+    }
+}
+
+impl Writer {
+    /// The number of a slot. What is written twice is sent once, and so it is the same in SELECT and in GROUP BY.
+    fn slot(&mut self, slot: Slot, wire_type: &str, bare: bool) -> usize {
+        let typed = (wire_type.to_owned(), bare);
+        let mut known = self.slots.iter().zip(&self.types);
+        if let Some(place) = known.position(|known| known == (&slot, &typed)) {
+            return place + 1;
+        }
+        self.slots.push(slot);
+        self.types.push(typed);
+        let number = self.slots.len();
+        if matches!(self.feed, Feed::Arrays | Feed::Joined) {
+            self.arrays
+                .push(format!("CAST(${number} AS {wire_type}[])"));
+        }
+        number
     }
 }
 
@@ -328,7 +348,9 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
             .first()
             .and_then(|output| output.data_type.or_else(|| data_type_of(&output.expr))),
         Expr::Call(function, arguments) => match function {
-            Function::UuidOf | Function::NewUuid | Function::Uuid1c => Some(DataType::Uuid),
+            Function::UuidOf | Function::NewUuid | Function::Uuid1c | Function::UuidDb => {
+                Some(DataType::Uuid)
+            }
             Function::Now | Function::Utc | Function::WholeSeconds => Some(DataType::DateTime),
             Function::Vector(_)
             | Function::Count

@@ -1,23 +1,18 @@
 //! Text forms, casts and arithmetic that give what the machine of the language gives.
 
 use dajet_core::query::{Binary, Expr, Function};
-use dajet_core::schema::ColumnRole;
 use dajet_core::{DataType, SystemError, Value};
 
-use super::expression::reference_part;
-use super::{Place, Writer, base_type, data_type_of, sql_type, unsupported};
+use super::identity::is_uuid;
+use super::{Place, Writer, base_type, data_type_of, sql_type};
 
 type Written = Result<(), SystemError>;
 
-/// The bytes of the form of 1C, as places in a reference column, from 1.
-const OF_REFERENCE: [u8; 16] = [16, 15, 14, 13, 12, 11, 10, 9, 1, 2, 3, 4, 5, 6, 7, 8];
-/// The same as places in the 16 bytes that `uuid_send` gives.
-const OF_UUID: [u8; 16] = [16, 15, 14, 13, 12, 11, 10, 9, 4, 3, 2, 1, 6, 5, 8, 7];
 /// Digits that a quotient has behind those that remain.
 const GUARD_DIGITS: u8 = 20;
 
 impl Writer {
-    /// SUBSTRING, REPLACE, CONCAT, CONCAT_WS and UUID1C.
+    /// SUBSTRING, REPLACE, CONCAT and CONCAT_WS.
     pub(super) fn text_function(&mut self, function: &Function, arguments: &[Expr]) -> Written {
         match (function, arguments) {
             (Function::Substring, [text, positions @ ..]) => {
@@ -40,7 +35,6 @@ impl Writer {
                 self.push(")");
             }
             (Function::Concat, arguments) => self.joined(arguments)?,
-            (Function::Uuid1c, [operand]) => self.uuid_1c(operand)?,
             _ => {
                 return Err(SystemError::fault(
                     "a function of a query has a wrong number of arguments",
@@ -114,36 +108,6 @@ impl Writer {
         }
     }
 
-    fn uuid_1c(&mut self, operand: &Expr) -> Written {
-        let (source, order) = match operand {
-            Expr::Column { alias, column } => {
-                let part = reference_part(column).or(column.single());
-                let part = part.ok_or_else(|| unsupported("UUID1C of this column"))?;
-                let bytes =
-                    part.role == ColumnRole::Reference || base_type(&part.type_name) == "bytea";
-                let source = self.apart(|writer| {
-                    writer.stored(alias, part);
-                    Ok(())
-                })?;
-                match (bytes, base_type(&part.type_name).as_str()) {
-                    (true, _) => (source, OF_REFERENCE),
-                    (false, "uuid") => (format!("uuid_send({source})"), OF_UUID),
-                    (false, _) => {
-                        let message = format!("UUID1C: column \"{}\" is no uuid", column.name);
-                        return Err(SystemError::misconfigured("E_TYPE", message));
-                    }
-                }
-            }
-            _ => {
-                let message = "UUID1C takes a column, or what holds no column";
-                return Err(unsupported(message));
-            }
-        };
-        let bytes = order.map(|place| format!("SUBSTR({source}, {place}, 1)"));
-        self.push(&format!("({})", bytes.join(" || ")));
-        Ok(())
-    }
-
     /// CAST by the types on both sides; false if the standard one does.
     pub(super) fn special_cast(
         &mut self,
@@ -185,7 +149,7 @@ impl Writer {
                 return Ok(true);
             }
             (Integer, Bytes) => ("INT4SEND(CAST(", " AS integer))"),
-            (Uuid, Bytes) if native_uuid(operand) => ("UUID_SEND(", ")"),
+            (Uuid, Bytes) if is_uuid(operand) => ("UUID_SEND(", ")"),
             _ => return Ok(false),
         };
         self.around(before, operand, Some(&native), after)?;
@@ -288,16 +252,6 @@ fn is_text(operand: &Expr) -> bool {
         ),
         Expr::Parameter { .. } => true,
         Expr::Cast(_, DataType::Text) => true,
-        _ => false,
-    }
-}
-
-/// True for a column of PostgreSQL's own uuid type.
-fn native_uuid(operand: &Expr) -> bool {
-    match operand {
-        Expr::Column { column, .. } => column
-            .single()
-            .is_some_and(|part| base_type(&part.type_name) == "uuid"),
         _ => false,
     }
 }

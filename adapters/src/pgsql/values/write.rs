@@ -18,7 +18,7 @@ use super::read::{days_of, microseconds_of};
 use super::{Holds, Refusal, Take, Wire, numeric, tag, text};
 
 /// A parameter of the SQL text and where its value comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pgsql) struct Slot {
     /// Index in the parameter record.
     pub(in crate::pgsql) index: usize,

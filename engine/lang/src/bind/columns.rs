@@ -160,17 +160,28 @@ impl Binder<'_> {
                 self.case(branches, otherwise.as_deref(), wanted)
             }
             ExprKind::Call(function, args) => {
-                let whole = matches!(function, Function::UuidOf | Function::Uuid1c);
-                let args = args.iter().enumerate();
-                let args = args.map(|(index, arg)| match whole {
-                    true => self.identified(arg),
-                    false => self.operand(arg, argument_type(function, index)),
-                });
-                let args = args.collect();
-                query::Expr::Call(function.clone(), args)
+                query::Expr::Call(function.clone(), self.arguments(function, args))
             }
             ExprKind::TypeOf(operand) => self.type_code(operand),
             ExprKind::Cast(operand, data_type) => self.cast(operand, *data_type),
+        }
+    }
+
+    fn arguments(&mut self, function: &Function, args: &[Expr]) -> Vec<query::Expr> {
+        match (function, args) {
+            (Function::UuidOf | Function::Uuid1c | Function::UuidDb, [arg]) => {
+                vec![self.identified(function, arg)]
+            }
+            // a column of several parts is NULL in all of them or in none
+            (Function::Count, [arg]) => self.physical(arg).drain(..1).collect(),
+            (Function::CountDistinct, [arg]) => self.physical(arg),
+            (Function::Max | Function::Min, [arg]) => vec![self.ordered(function, arg)],
+            _ => {
+                let args = args.iter().enumerate();
+                let args =
+                    args.map(|(index, arg)| self.operand(arg, argument_type(function, index)));
+                args.collect()
+            }
         }
     }
 
@@ -368,7 +379,9 @@ fn result_type(function: &Function) -> Option<DataType> {
         Function::Average => DataType::Decimal,
         Function::StringAgg => DataType::Text,
         Function::Now | Function::Utc | Function::WholeSeconds => DataType::DateTime,
-        Function::NewUuid | Function::UuidOf | Function::Uuid1c => DataType::Uuid,
+        Function::NewUuid | Function::UuidOf | Function::Uuid1c | Function::UuidDb => {
+            DataType::Uuid
+        }
         Function::LTrim
         | Function::RTrim
         | Function::Upper

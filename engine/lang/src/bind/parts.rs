@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use dajet_core::query::{self, Part};
+use dajet_core::query::{self, Function, Part};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Diagnostic, Span, Value};
+use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Span, Value};
 
 use super::Binder;
 use super::columns::{part_of, with_role};
-use super::typing::share;
+use super::typing::{share, word};
 use crate::names::{Expr, ExprKind};
 
 const WHOLE: &str = "Compare it with a variable, or take a part of it with UUIDOF or CAST.";
@@ -36,13 +36,28 @@ impl Binder<'_> {
         self.refuse(span, message, WHOLE);
     }
 
-    /// Binds what has an identity: the argument of UUIDOF.
-    pub(super) fn identified(&mut self, expr: &Expr) -> query::Expr {
+    /// Binds what has an identity: the argument of UUIDOF and its like. Of a column of several parts that is the reference.
+    pub(super) fn identified(&mut self, function: &Function, expr: &Expr) -> query::Expr {
+        use DataType::{Boolean, DateTime, Decimal, Integer, Text};
         let bound = self.expr(expr, None);
-        if let Some(column) = several(&bound)
-            && with_role(column, ColumnRole::Reference).is_none()
+        if let query::Expr::Column { alias, column } = &bound
+            && column.parts.len() > 1
         {
+            if let Some(part) = with_role(column, ColumnRole::Reference) {
+                let (alias, column) = (Arc::clone(alias), part_of(column, part));
+                return query::Expr::Column { alias, column };
+            }
             let message = format!("column \"{}\" never holds a reference", column.name);
+            self.error("E_TYPE", expr.span, message);
+            return bound;
+        }
+        // the text of a uuid is one for UUID1C and UUIDDB, as in the script
+        let takes_text = *function != Function::UuidOf;
+        if let Some(found @ (Boolean | DateTime | Decimal | Integer | Text)) = self.type_of(expr)
+            && !(takes_text && found == Text)
+        {
+            let (name, word) = (word_of(function), word(found));
+            let message = format!("{name} does not take {word}");
             self.error("E_TYPE", expr.span, message);
         }
         bound
@@ -82,6 +97,25 @@ impl Binder<'_> {
         }
     }
 
+    /// Binds what MAX and MIN are made of: values of one type.
+    pub(super) fn ordered(&mut self, function: &Function, expr: &Expr) -> query::Expr {
+        let bound = self.expr(expr, None);
+        if let Some(column) = several(&bound) {
+            let name = if *function == Function::Max {
+                "MAX"
+            } else {
+                "MIN"
+            };
+            let message = format!(
+                "{name} takes no column of several types: \"{}\"",
+                column.name
+            );
+            let hint = "Take it of what the column holds of one type: CAST(column AS number), UUIDOF(column), TYPEOF(column).";
+            self.refuse(expr.span, message, hint);
+        }
+        bound
+    }
+
     /// `CAST`: of a column of several types the part that holds this one, as it is stored.
     pub(super) fn cast(&mut self, operand: &Expr, to: DataType) -> query::Expr {
         let bound = self.expr(operand, None);
@@ -89,27 +123,18 @@ impl Binder<'_> {
             return self.cast_to_reference(operand, bound);
         }
         if let query::Expr::Column { alias, column } = &bound
-            && let Some(column) = several(&bound).map(|_| column)
+            && (several(&bound).is_some() || is_reference(column) && to == DataType::Uuid)
         {
             let role = match to {
                 DataType::Uuid => Some(ColumnRole::Reference),
                 to => share(to).map(|(_, role)| role),
             };
-            match role.and_then(|role| with_role(column, role)) {
-                Some(part) if column.data_type != DataType::Union => {
-                    let column = part_of(column, part);
-                    let part = query::Expr::Column {
-                        alias: alias.clone(),
-                        column,
-                    };
-                    return query::Expr::Cast(Box::new(part), to);
-                }
-                Some(_) => {}
-                None => {
-                    let message = format!("CAST: column \"{}\" never holds this type", column.name);
-                    self.error("E_TYPE", operand.span, message);
-                }
+            let part = role.and_then(|role| with_role(column, role));
+            if let Some(part) = part.or(column.single()) {
+                return held(alias, column, part, to);
             }
+            let message = format!("CAST: column \"{}\" never holds this type", column.name);
+            self.error("E_TYPE", operand.span, message);
         }
         query::Expr::Cast(Box::new(bound), to)
     }
@@ -190,12 +215,45 @@ impl Binder<'_> {
     }
 }
 
+/// The name of a function of identities.
+fn word_of(function: &Function) -> &'static str {
+    match function {
+        Function::Uuid1c => "UUID1C",
+        Function::UuidDb => "UUIDDB",
+        _ => "UUIDOF",
+    }
+}
+
 /// A reference of a foreign kind goes into the column.
 pub(crate) fn lost_kind(column: &str, span: Span) -> Diagnostic {
     let message =
         format!("column \"{column}\" keeps references of one kind, and this one is of another");
     let hint = "It is read back as a reference of the column's kind.";
     Diagnostic::warning("W016", span, message).hint(hint)
+}
+
+/// What a column of several types holds of one of them.
+fn held(alias: &Arc<str>, column: &Column, part: &PhysicalColumn, to: DataType) -> query::Expr {
+    let data_type = match part.role {
+        ColumnRole::Number => DataType::Decimal,
+        ColumnRole::Value | ColumnRole::Reference => DataType::Entity(column.reference_code),
+        _ => to,
+    };
+    let held = Column {
+        year_offset: column.year_offset,
+        ..Column::new(Arc::clone(&column.name), data_type, vec![part.clone()])
+    };
+    let (alias, column) = (Arc::clone(alias), Arc::new(held));
+    let held = query::Expr::Column { alias, column };
+    match to {
+        DataType::Uuid => query::Expr::Call(Function::UuidOf, vec![held]),
+        DataType::Integer => query::Expr::Cast(Box::new(held), to),
+        _ => held,
+    }
+}
+
+fn is_reference(column: &Column) -> bool {
+    matches!(column.data_type, DataType::Entity(_))
 }
 
 /// What a column holds of references, as a column of its own.

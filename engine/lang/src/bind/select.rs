@@ -27,13 +27,15 @@ impl Binder<'_> {
     ) -> Option<query::Select> {
         let (from, joins) = self.sources(select)?;
         let columns = self.outputs(&select.columns, wanted);
+        let filter = select.filter.as_ref().map(|filter| self.condition(filter));
+        let again = std::mem::replace(&mut self.again, !select.group.is_empty());
         let mut bound = query::Select {
             distinct: select.distinct,
             top: self.count(select.top.as_ref()),
             columns,
             from,
             joins,
-            filter: select.filter.as_ref().map(|filter| self.condition(filter)),
+            filter,
             group: select
                 .group
                 .iter()
@@ -46,8 +48,10 @@ impl Binder<'_> {
         };
         if select.unions.is_empty() {
             bound.order = self.order(&select.order, &bound.columns);
+            self.again = again;
             return Some(bound);
         }
+        self.again = again;
         bound.order = self.order_of_union(&select.order, &bound.columns);
         for (all, next) in &select.unions {
             self.scopes.push(Vec::new());

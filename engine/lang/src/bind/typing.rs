@@ -199,7 +199,7 @@ pub(super) fn share(data_type: DataType) -> Option<(u8, ColumnRole)> {
 }
 
 /// The word of a type.
-fn word(data_type: DataType) -> &'static str {
+pub(super) fn word(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Boolean => "boolean",
         DataType::Integer => "integer",

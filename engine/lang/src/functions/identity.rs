@@ -41,13 +41,16 @@ pub(super) static TABLE: &[Function] = &[
         text: false,
         reference: "The uuid as 1C shows it. Takes a uuid, its text, a reference, or the 16 bytes of a reference column.",
     },
-    Function::of_runtime(
-        "UUIDDB",
-        "uuid",
-        (1, 1),
-        uuid_db,
-        "The uuid in database form; the inverse of UUID1C.",
-    ),
+    Function {
+        name: "UUIDDB",
+        arguments: "reference | uuid",
+        least: 1,
+        most: 1,
+        runtime: Some(uuid_db),
+        database: Some(InDatabase::OverColumns(query::Function::UuidDb)),
+        text: false,
+        reference: "The uuid in database form; the inverse of UUID1C.",
+    },
     Function::of_runtime(
         "ENTITY",
         "code | name[, uuid]",
@@ -74,11 +77,12 @@ pub(super) static TABLE: &[Function] = &[
     ),
     Function::of_runtime(
         "METADATA",
-        "name",
+        "name | reference | code",
         (1, 1),
         needs_use,
         "An object that says what a metadata object is: `Ссылка` (its uuid), `Код` (its type code), `Тип`, `Имя`, \
-         `ПолноеИмя`, `Таблица`, `Владелец`; NULL if there is none. Needs USE around it.",
+         `ПолноеИмя`, `Таблица`, `Владелец`; NULL if there is none. Of a reference, or of its type code, the object that \
+         it belongs to. Needs USE around it.",
     ),
     Function {
         name: "VECTOR",

@@ -299,29 +299,24 @@ impl Lowering {
                     nothing
                 }
             },
-            Some(InDatabase::PerRow(_)) if !args.is_empty() => {
-                let message = format!(
-                    "function {} over a column is not supported yet",
-                    function.name
-                );
-                self.error("E_UNSUPPORTED", name.span, message);
-                nothing
-            }
+            Some(InDatabase::PerRow(_)) if !args.is_empty() => self.of_script(function, name.span),
             Some(
                 InDatabase::OverColumns(call)
                 | InDatabase::PerRow(call)
                 | InDatabase::Aggregate(call),
             ) => ExprKind::Call(call.clone(), lower(self, parameters)),
             Some(InDatabase::Coalesce) => coalesce(lower(self, parameters), name.span),
-            None => {
-                let message = format!(
-                    "function {} over a column is not supported yet",
-                    function.name
-                );
-                self.error("E_UNSUPPORTED", name.span, message);
-                nothing
-            }
+            None => self.of_script(function, name.span),
         }
+    }
+
+    /// Refuses a function that no database has, over columns.
+    fn of_script(&mut self, function: &functions::Function, span: Span) -> ExprKind {
+        let message = format!("function {} over a column is not supported", function.name);
+        let hint =
+            "It is computed by the script: select its argument, and call it with what was read.";
+        self.hinted("E_UNSUPPORTED", span, message, hint);
+        ExprKind::Literal(Value::Null)
     }
 }
 

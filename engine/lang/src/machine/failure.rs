@@ -46,6 +46,7 @@ impl Failure {
             span,
             hint,
             class,
+            mistakes: Vec::new(),
         })
     }
 }

@@ -168,18 +168,12 @@ impl Memory {
     }
 
     fn name_of(&mut self, asking: &Asking<'_>, of: &Datum) -> Outcome<Datum> {
-        let code = match of {
-            Datum::Scalar(Value::Null) => return Ok(NULL),
-            Datum::Scalar(Value::Entity(entity)) => entity.code,
-            Datum::Scalar(Value::Integer(code)) => i32::try_from(*code).unwrap_or_default(),
-            Datum::Scalar(Value::Decimal(code)) => {
-                let code = code.to_integer().and_then(|code| i32::try_from(code).ok());
-                code.unwrap_or_default()
-            }
-            other => {
-                let message = format!("NAMEOF does not take {}", other.type_name());
-                return Err(Failure::of_type(message).at(asking.span));
-            }
+        if of.is_null() {
+            return Ok(NULL);
+        }
+        let Some(code) = code_in(of) else {
+            let message = format!("NAMEOF does not take {}", of.type_name());
+            return Err(Failure::of_type(message).at(asking.span));
         };
         let known = self.known(asking, MetadataKey::Code(code))?;
         Ok(match &known.object {
@@ -189,15 +183,16 @@ impl Memory {
     }
 
     fn metadata(&mut self, asking: &Asking<'_>, of: &Datum) -> Outcome<Datum> {
-        let name = match of {
+        let key = match of {
             Datum::Scalar(Value::Null) => return Ok(NULL),
-            Datum::Scalar(Value::Text(name)) => Arc::from(name.trim()),
-            other => {
-                let message = format!("METADATA does not take {}", other.type_name());
-                return Err(Failure::of_type(message).at(asking.span));
-            }
+            Datum::Scalar(Value::Text(name)) => Some(MetadataKey::Name(name.trim().into())),
+            of => code_in(of).map(MetadataKey::Code),
         };
-        let known = self.known(asking, MetadataKey::Name(name))?;
+        let Some(key) = key else {
+            let message = format!("METADATA does not take {}", of.type_name());
+            return Err(Failure::of_type(message).at(asking.span));
+        };
+        let known = self.known(asking, key)?;
         let Some(object) = &known.object else {
             return Ok(NULL);
         };
@@ -215,6 +210,18 @@ impl Memory {
         let members = members.map(|(name, value)| (Arc::from(name), value));
         Ok(self.heap.object(members.into()))
     }
+}
+
+/// The type code that a value says: that of a reference, or a number. One that is too large is nobody's.
+fn code_in(of: &Datum) -> Option<i32> {
+    let number = match of {
+        Datum::Scalar(Value::Entity(entity)) => return Some(entity.code),
+        Datum::Scalar(Value::Integer(code)) => Some(*code),
+        Datum::Scalar(Value::Decimal(code)) => code.to_integer(),
+        _ => return None,
+    };
+    let code = number.and_then(|code| i32::try_from(code).ok());
+    Some(code.unwrap_or_default())
 }
 
 /// Why a name means nothing.

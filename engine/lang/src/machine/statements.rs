@@ -101,18 +101,19 @@ impl State {
                 Ok(())
             }
             Err(diagnostics) => {
-                let messages: Vec<_> = diagnostics.iter().map(|d| d.message.as_str()).collect();
                 let first = diagnostics.first();
                 let code = first.map_or("E_BIND", |d| d.code);
-                let hint = first.and_then(|d| d.hint.clone());
+                let message =
+                    first.map_or("the statement does not fit the database", |d| &d.message);
                 let span = first.map_or(plan.statement(statement).span, |d| d.span);
                 let mut error = Failure {
                     code,
-                    message: messages.join("; "),
-                    hint,
+                    message: message.to_owned(),
+                    hint: first.and_then(|d| d.hint.clone()),
                 }
                 .at(span);
                 error.class = ErrorClass::Misconfigured;
+                error.mistakes = diagnostics;
                 Err(error)
             }
         }

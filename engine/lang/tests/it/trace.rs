@@ -98,16 +98,22 @@ impl Trace<'_> {
     }
 
     fn error(&mut self, error: &ScriptError) {
-        let hint = error
-            .hint
-            .as_ref()
-            .map(|hint| format!(" / {hint}"))
-            .unwrap_or_default();
-        let place = cases::place(self.script, error.span);
-        self.say(format!(
-            "error {} {place} {}{hint} ({:?})",
-            error.code, error.message, error.class
-        ));
+        let mut say = |code, span, message: &str, hint: &Option<String>| {
+            let hint = hint
+                .as_ref()
+                .map_or(String::new(), |hint| format!(" / {hint}"));
+            let place = cases::place(self.script, span);
+            self.say(format!(
+                "error {code} {place} {message}{hint} ({:?})",
+                error.class
+            ));
+        };
+        match error.mistakes.as_slice() {
+            [] => say(error.code, error.span, &error.message, &error.hint),
+            all => all
+                .iter()
+                .for_each(|d| say(d.code, d.span, &d.message, &d.hint)),
+        }
     }
 
     /// Runs a program: of a body, for each record with the columns of the shape.

@@ -51,7 +51,7 @@ fn a_column_of_several_types_is_refused_where_it_cannot_stand() {
         (
             format!("SELECT a = MAX(Источник) INTO @o FROM {GOODS}"),
             "Источник",
-            [code, several],
+            [code, "MAX takes no column of several types"],
         ),
         (
             format!("SELECT Код INTO @o FROM {GOODS} WHERE Источник = UPPER(Код)"),

@@ -1,0 +1,105 @@
+//! References and columns of several types in queries: the same answers of PostgreSQL and of SQLite.
+
+use super::twins::Twins;
+
+#[test]
+fn identities_of_references_are_computed_by_databases_and_by_the_script() {
+    let twins = Twins::new();
+    let goods = twins.infobase.code("Справочник.Номенклатура");
+    twins.print(
+        "DECLARE @u uuid
+         DECLARE @e entity
+         SELECT TOP 1 Ссылка INTO @e FROM Справочник.Номенклатура WHERE Код LIKE 'ПС-1%'
+         SELECT a = UUIDOF(Ссылка), b = UUID1C(UUIDOF(Ссылка)), c = UUIDDB(UUID1C(Ссылка)), d = CAST(Ссылка AS uuid),
+                e = UUIDDB(Ссылка), f = UUID1C(Источник), g = CAST(Источник AS uuid), h = UUID1C(ISNULL(Поставщик, Поставщик))
+         INTO @o FROM Справочник.Номенклатура WHERE Ссылка = @e
+         IF @o.a = UUIDOF(@e) AND @o.b = UUID1C(@e) AND @o.c = @o.a AND @o.d = @o.a AND @o.e = UUIDDB(@e) THEN PRINT 'ссылка' END
+         IF @o.f = UUID1C(@o.g) AND @o.f = @o.h THEN PRINT 'источник' END
+         SET @u = UUID1C(@e)
+         SELECT n = COUNT(*) INTO @o FROM Справочник.Номенклатура
+         WHERE UUID1C(Ссылка) = @u AND UUIDOF(Ссылка) IN (UUIDDB(@u)) AND UUIDDB(@u) IN (UUIDOF(Поставщик), UUIDOF(Ссылка))
+           AND UUIDOF(Ссылка) = Ссылка AND UUID1C(Ссылка) = UUID1C(UUIDOF(Ссылка))
+         PRINT @o.n
+         SET @o = METADATA(@e)
+         PRINT @o.ПолноеИмя + ' ' + @o.Код + ' ' + NAMEOF(TYPEOF(@e))",
+        &[
+            "ссылка",
+            "источник",
+            "1",
+            &format!("Справочник.Номенклатура {goods} Справочник.Номенклатура"),
+        ],
+    );
+    twins.refuse(
+        "SELECT a = UUIDOF(Код) INTO @t FROM Справочник.Номенклатура",
+        3,
+        &["UUIDOF does not take string", "script.djs:4:"],
+    );
+    twins.refuse(
+        "SELECT a = NAMEOF(TYPEOF(Источник)) INTO @t FROM Справочник.Номенклатура",
+        3,
+        &[
+            "function NAMEOF over a column",
+            "It is computed by the script",
+        ],
+    );
+}
+
+#[test]
+fn references_and_columns_of_several_types_are_counted_and_grouped() {
+    let twins = Twins::new();
+    twins.print(
+        "SELECT n = COUNT(DISTINCT Источник), m = COUNT(Источник), k = COUNT(DISTINCT Ссылка), z = COUNT(DISTINCT Замена), b = MAX(Активен)
+         INTO @o FROM Справочник.Номенклатура
+         PRINT JSON(@o)
+         SELECT a = MAX(CAST(Источник AS datetime)), b = CAST(MIN(CAST(Источник AS number)) * 10 AS integer), c = MAX(CAST(Источник AS string)),
+                d = MAX(CAST(Источник AS integer))
+         INTO @o FROM Справочник.Номенклатура
+         PRINT JSON(@o)
+         SELECT наибольшая = MAX(Ссылка), наименьшая = MIN(UUIDOF(Ссылка)) INTO @o FROM Справочник.Номенклатура
+         SELECT n = COUNT(*) INTO @t FROM Справочник.Номенклатура WHERE Ссылка = @o.наибольшая OR UUIDOF(Ссылка) = @o.наименьшая
+         PRINT JSON(@t)
+         SELECT n = COUNT(*) INTO @t FROM Справочник.Номенклатура GROUP BY TYPEOF(Источник) ORDER BY TYPEOF(Источник)
+         PRINT JSON(@t)
+         SELECT имя = ISNULL(Код, 'нет'), вид = TYPEOF(Источник), n = COUNT(*) INTO @t FROM Справочник.Номенклатура
+         WHERE Код LIKE 'ПС-2' GROUP BY ISNULL(Код, 'нет'), TYPEOF(Источник) ORDER BY ISNULL(Код, 'нет')
+         PRINT JSON(@t)",
+        &[
+            r#"{"n":7,"m":8,"k":8,"z":1,"b":false}"#,
+            r#"{"a":"2024-02-29T23:59:59","b":-125,"c":"строка","d":0}"#,
+            r#"[{"n":2}]"#,
+            r#"[{"n":2},{"n":1},{"n":1},{"n":1},{"n":1},{"n":1},{"n":1}]"#,
+            r#"[{"имя":"ПС-2","вид":5,"n":1}]"#,
+        ],
+    );
+    twins.refuse(
+        "SELECT a = MAX(Источник) INTO @t FROM Справочник.Номенклатура",
+        3,
+        &["MAX takes no column of several types", "script.djs:4:16"],
+    );
+}
+
+#[test]
+fn a_wrong_word_for_a_kind_and_every_unknown_column_are_told() {
+    let twins = Twins::new();
+    let meant = "Did you mean \"Справочник.Номенклатура\"?";
+    for wrong in ["Справочники", "Catalogs", "РегистрСведений"] {
+        let table = format!("SELECT Код INTO @t FROM {wrong}.Номенклатура");
+        twins.refuse(&table, 3, &["unknown table", meant]);
+        let name = format!("PRINT ENTITY('{wrong}.Номенклатура')");
+        twins.refuse(&name, 3, &["unknown name", meant]);
+    }
+    twins.refuse(
+        "SELECT Кодд, Имя, Весс INTO @t FROM Справочник.Номенклатура WHERE Источникк = 1",
+        3,
+        &[
+            "script.djs:4:8",
+            "Did you mean \"Код\"?",
+            "script.djs:4:14",
+            "unknown column \"Имя\"",
+            "script.djs:4:19",
+            "Did you mean \"Вес\"?",
+            "script.djs:4:67",
+            "Did you mean \"Источник\"?",
+        ],
+    );
+}
