@@ -179,6 +179,8 @@ struct Binder<'a> {
     schema: &'a Schema,
     /// The tables that columns may name, query by query, the innermost last.
     scopes: Vec<Vec<Source>>,
+    /// Tables beside a query in FROM, which it does not see.
+    beside: Vec<Source>,
     adaptations: Vec<Adaptation>,
     constants: Vec<Value>,
     /// True behind GROUP BY: what is written again there is the same parameter, or the database would not know it again.
@@ -194,6 +196,7 @@ impl<'a> Binder<'a> {
             variables,
             schema,
             scopes: vec![Vec::new()],
+            beside: Vec::new(),
             adaptations: vec![Adaptation::default(); plan.parameters.len()],
             constants: Vec::new(),
             again: false,

@@ -148,6 +148,13 @@ impl Scopes {
         })
     }
 
+    /// The name of a variable that is known here, without `@`.
+    pub(crate) fn name_of(&self, slot: usize) -> Option<&Arc<str>> {
+        let mut known = self.open.iter().rev().flat_map(|scope| &scope.known);
+        let found = known.find(|known| known.slot == slot)?;
+        Some(&found.name)
+    }
+
     /// Finds the variable that a name means; reports an unknown one, and one that is used before its DECLARE.
     pub(crate) fn resolve(
         &mut self,

@@ -191,13 +191,38 @@ pub struct StatementPlan {
     pub(crate) place: Option<Place>,
     /// The values of its parameters.
     pub(crate) parameters: Vec<Expr>,
+    /// The query that it is appended to.
+    pub(crate) main: Option<MainQuery>,
     pub(crate) detail: Detail,
+}
+
+/// The query of an APPEND: it runs first, and the APPEND does not see its tables.
+#[derive(Clone, Debug)]
+pub(crate) struct MainQuery {
+    /// What its tables are called.
+    pub names: Vec<Arc<str>>,
+    /// The columns that it selects.
+    pub columns: Vec<Arc<str>>,
+    /// True if it selects all that its tables have.
+    pub star: bool,
+    /// The variable that holds what it has selected, without `@`.
+    pub into: Arc<str>,
 }
 
 impl StatementPlan {
     /// All that the catalog is asked about before it is bound.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.tables.iter().chain(&self.values).cloned().collect()
+    }
+}
+
+impl MainQuery {
+    /// True if it names this column in its list.
+    pub(crate) fn selects(&self, column: &str) -> bool {
+        let lower = column.to_lowercase();
+        self.columns
+            .iter()
+            .any(|known| known.to_lowercase() == lower)
     }
 }
 

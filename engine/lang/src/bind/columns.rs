@@ -98,7 +98,11 @@ impl Binder<'_> {
             .iter()
             .filter_map(|source| Some((*source, split(name, source)?)));
         match (candidates.next(), candidates.next()) {
-            (Some((source, column)), None) => unknown(column, name, &source.table),
+            (Some((source, column)), None) => {
+                let mut error = unknown(column, name, &source.table);
+                error.hint = error.hint.or_else(|| self.hint_of_selected(name));
+                error
+            }
             (Some(_), Some(_)) => {
                 let columns = sources.iter().flat_map(|source| &source.table.columns);
                 let near = nearest(&name.text, columns.map(|column| &*column.name));
@@ -110,13 +114,44 @@ impl Binder<'_> {
                 let qualifier = name.text.rsplit_once('.').map_or(&*name.text, |(q, _)| q);
                 let message = format!("unknown table or alias \"{qualifier}\"");
                 let aliases: Vec<_> = sources.iter().map(|s| Arc::clone(&s.alias)).collect();
-                let hint = match aliases.as_slice() {
-                    [only] => format!("The table of this statement is \"{only}\"."),
-                    all => format!("The tables of this query are {}.", quoted(all)),
-                };
+                let hint = self
+                    .hint_of_unseen(name)
+                    .unwrap_or_else(|| match aliases.as_slice() {
+                        [only] => format!("The table of this statement is \"{only}\"."),
+                        all => format!("The tables of this query are {}.", quoted(all)),
+                    });
                 Diagnostic::error("E_BIND", name.span, message).hint(hint)
             }
         }
+    }
+
+    /// How to come by a column of a table that is there and not seen: that of the query which an APPEND belongs to, or one beside a query in FROM.
+    fn hint_of_unseen(&self, name: &Name) -> Option<String> {
+        let (qualifier, column) = name.text.rsplit_once('.')?;
+        let lower = qualifier.to_lowercase();
+        if let Some(main) = &self.plan.main
+            && main.names.iter().any(|known| known.to_lowercase() == lower)
+        {
+            let selects = main.star || main.selects(column);
+            let first = if selects { "" } else { "select it there and " };
+            let into = &main.into;
+            return Some(format!(
+                "APPEND does not see the tables of its query, but what that has selected: {first}write @{into}.{column}."
+            ));
+        }
+        let beside = |source: &Source| Self::names_source(source, qualifier);
+        self.beside.iter().any(beside).then(|| {
+            "A query in FROM does not see the tables beside it: compare its columns with theirs in ON or in WHERE.".to_owned()
+        })
+    }
+
+    /// The same for a column without its table.
+    fn hint_of_selected(&self, name: &Name) -> Option<String> {
+        let main = self.plan.main.as_ref()?;
+        let (into, column) = (&main.into, &name.text);
+        let hint =
+            || format!("For what the query of this APPEND has selected write @{into}.{column}.");
+        main.selects(column).then(hint)
     }
 
     /// Binds an expression; `wanted` is the type that its place asks for.

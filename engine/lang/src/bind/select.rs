@@ -140,7 +140,10 @@ impl Binder<'_> {
     /// A query in FROM does not see the tables beside it.
     fn apart(&mut self, query: &names::Select) -> Option<query::Select> {
         let beside = self.scopes.pop().unwrap_or_default();
+        let seen = self.beside.len();
+        self.beside.extend(beside.iter().cloned());
         let bound = self.select(query);
+        self.beside.truncate(seen);
         self.scopes.push(beside);
         bound
     }

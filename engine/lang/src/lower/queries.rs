@@ -6,10 +6,10 @@ use dajet_core::{Diagnostic, Span, Value};
 
 use super::Lowering;
 use super::database::any;
-use crate::ast::{self, AppendItem, ColumnItem, Consume, FromItem, Name, OrderItem, Query};
+use crate::ast::{self, ColumnItem, Consume, FromItem, Name, OrderItem, Query};
 use crate::functions::{self, Found};
 use crate::names::{self, Expr, ExprKind, last_part};
-use crate::plan::{Detail, StatementId, StatementKind, StatementPlan};
+use crate::plan::{Detail, MainQuery, StatementId, StatementKind, StatementPlan};
 use crate::program::{self, Op, Target, Type};
 
 impl Lowering {
@@ -48,7 +48,7 @@ impl Lowering {
             return;
         }
         let known = self.diagnostics.len();
-        let id = self.selection(query, "SELECT");
+        let id = self.selection(query, "SELECT", None);
         if let (Some(target), [ColumnItem::Expr { expr, .. }]) = (&into, &*query.columns)
             && !matches!(target.declared, Type::Object | Type::Array | Type::Union)
         {
@@ -63,7 +63,7 @@ impl Lowering {
             into,
         });
         if let (true, Some(target)) = (may_append, into) {
-            self.append(&query.appends, target);
+            self.append(query, target);
         }
     }
 
@@ -82,7 +82,7 @@ impl Lowering {
     }
 
     /// The APPENDs of a query, each a statement of its own that adds a member to the object, if there is one.
-    fn append(&mut self, appends: &[AppendItem], target: Target) {
+    fn append(&mut self, main: &Query, target: Target) {
         let object = program::Expr {
             kind: program::ExprKind::Slot(target.slot),
             span: target.span,
@@ -93,13 +93,15 @@ impl Lowering {
             span: target.span,
         };
         let nothing = self.builder().emit(Op::JumpUnless(found, 0));
-        for append in appends {
+        let into = self.scopes.name_of(target.slot).cloned();
+        let main_query = into.map(|into| main_query(main, into));
+        for append in &main.appends {
             let query = &append.query;
             if let Some(inner) = query.appends.first() {
                 let message = "APPEND within APPEND is not supported yet";
                 self.error("E_UNSUPPORTED", inner.name.span, message);
             }
-            let statement = self.selection(query, "APPEND");
+            let statement = self.selection(query, "APPEND", main_query.clone());
             self.builder().emit(Op::Append {
                 statement,
                 slot: target.slot,
@@ -111,7 +113,7 @@ impl Lowering {
     }
 
     /// A SELECT for the database.
-    fn selection(&mut self, query: &Query, what: &str) -> StatementId {
+    fn selection(&mut self, query: &Query, what: &str, main: Option<MainQuery>) -> StatementId {
         let place = self.place(what, query.span);
         let mut parameters = Vec::new();
         let select = self.query(query, &mut parameters);
@@ -127,6 +129,7 @@ impl Lowering {
             called: true,
             place,
             parameters,
+            main,
             detail: Detail::Names(Box::new(names::Body::Select(select))),
         })
     }
@@ -547,4 +550,36 @@ fn calls_database(expr: &ast::Expr) -> bool {
         }
         _ => false,
     })
+}
+
+/// What an APPEND may say of the query that it belongs to.
+fn main_query(query: &Query, into: Arc<str>) -> MainQuery {
+    let tables = query
+        .from
+        .iter()
+        .chain(query.joins.iter().map(|join| &join.from));
+    let names = tables.flat_map(|table| {
+        let alias = table.alias.iter().map(|alias| Arc::clone(&alias.text));
+        let name = &table.table.text;
+        alias.chain([Arc::clone(name), last_part(name).into()])
+    });
+    let columns = query.columns.iter().filter_map(|item| match item {
+        ColumnItem::Expr {
+            alias: Some(alias), ..
+        } => Some(Arc::clone(&alias.text)),
+        ColumnItem::Expr { expr, .. } => match &expr.kind {
+            ast::ExprKind::Column(name) => Some(last_part(&name.text).into()),
+            _ => None,
+        },
+        ColumnItem::Star(_) => None,
+    });
+    MainQuery {
+        names: names.collect(),
+        columns: columns.collect(),
+        star: query
+            .columns
+            .iter()
+            .any(|item| matches!(item, ColumnItem::Star(_))),
+        into,
+    }
 }

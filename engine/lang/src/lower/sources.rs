@@ -41,6 +41,7 @@ impl Lowering {
             called: false,
             place,
             parameters,
+            main: None,
             detail: Detail::Names(Box::new(names::Body::Drain(drain))),
         });
         let head = Head {
@@ -72,6 +73,7 @@ impl Lowering {
             called: false,
             place: None,
             parameters: Vec::new(),
+            main: None,
             detail: Detail::Broker(BrokerPlan {
                 address,
                 options: list.options,

@@ -193,6 +193,7 @@ impl Lowering {
             called: true,
             place,
             parameters,
+            main: None,
             detail: Detail::Names(Box::new(names::Body::Insert(insert))),
         });
         self.builder().emit(Op::Call {
@@ -227,6 +228,7 @@ impl Lowering {
             called: true,
             place,
             parameters: Vec::new(),
+            main: None,
             detail: Detail::Names(Box::new(names::Body::Sequence(sequence.clone()))),
         });
         self.builder().emit(Op::Call {
@@ -269,6 +271,7 @@ impl Lowering {
             called: false,
             place: None,
             parameters: values,
+            main: None,
             detail: Detail::Message(message),
         });
         self.builder().emit(Op::EmitMessage(id));
