@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dajet_core::contract::SourceSpec;
+use dajet_core::contract::{Runs, SourceSpec};
 use dajet_core::query::{Body, Statement};
 use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject};
 use dajet_core::{
@@ -201,7 +201,7 @@ impl Service for PgService {
         Ok(Box::new(PgSource::new(spec, &self.opening, watch)?))
     }
 
-    fn text(&self, statement: &Statement) -> Result<String, SystemError> {
-        Ok(dialect::render(statement, &[])?.sql)
+    fn text(&self, statement: &Statement, runs: Runs) -> Result<String, SystemError> {
+        dialect::for_people(statement, runs)
     }
 }

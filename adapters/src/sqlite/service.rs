@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dajet_core::contract::{Answer, BoxFuture, Claim, Environment, Service, Source, SourceSpec};
+use dajet_core::contract::{
+    Answer, BoxFuture, Claim, Environment, Runs, Service, Source, SourceSpec,
+};
 use dajet_core::query::Statement;
 use dajet_core::record::Record;
 use dajet_core::schema::{MappingLine, MetadataKey, MetadataObject, Schema, Table};
@@ -196,7 +198,11 @@ impl Service for FileService {
         )?))
     }
 
-    fn text(&self, statement: &Statement) -> Result<String, SystemError> {
-        dialect::render(statement).map(|rendered| rendered.sql)
+    fn text(&self, statement: &Statement, runs: Runs) -> Result<String, SystemError> {
+        let sql = dialect::render(statement)?.sql;
+        Ok(match runs {
+            Runs::Alone => sql,
+            Runs::ForABatch => format!("-- prepared once, run for each record of a batch\n{sql}"),
+        })
     }
 }

@@ -259,11 +259,20 @@ pub trait Service: Send + Sync {
     /// `Misconfigured` if this database cannot be such a source.
     fn source(&self, spec: SourceSpec) -> Result<Box<dyn Source>, SystemError>;
 
-    /// The text of the statement in the database's own language, for people.
+    /// The text of the statement in the database's own language as it runs, for people; how it runs as a comment.
     ///
     /// # Errors
     /// `Misconfigured` if the database cannot express it.
-    fn text(&self, statement: &Statement) -> Result<String, SystemError>;
+    fn text(&self, statement: &Statement, runs: Runs) -> Result<String, SystemError>;
+}
+
+/// How often a statement runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// For itself, with one parameter record at a time.
+    Alone,
+    /// With the parameter records of a whole batch.
+    ForABatch,
 }
 
 fn keeps_no_offsets(place: &Identity, table: &OffsetTable) -> SystemError {
@@ -305,7 +314,9 @@ pub fn prepare(service: &dyn Service, statement: &Arc<Statement>) -> Result<(), 
             };
             service.source(spec).map(drop)
         }
-        Body::Select(_) | Body::Insert(_) | Body::Sequence(_) => service.text(statement).map(drop),
+        Body::Select(_) | Body::Insert(_) | Body::Sequence(_) => {
+            service.text(statement, Runs::Alone).map(drop)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dajet_actors::Services;
+use dajet_core::contract::Runs;
 use dajet_core::{Address, Diagnostic, SystemError, contract};
 use dajet_lang::StatementId;
 
@@ -130,5 +131,9 @@ async fn sql(
     let schema = service.describe(&plan.statement(id).names()).await?;
     let bound = dajet_lang::bind(plan, id, &schema).map_err(Failure::Bind)?;
     contract::prepare(&*service, &bound.statement)?;
-    Ok(service.text(&bound.statement)?)
+    let runs = match plan.runs_for_a_batch(id) {
+        true => Runs::ForABatch,
+        false => Runs::Alone,
+    };
+    Ok(service.text(&bound.statement, runs)?)
 }

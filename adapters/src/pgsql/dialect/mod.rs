@@ -10,6 +10,7 @@ mod texts;
 
 use std::sync::Arc;
 
+use dajet_core::contract::Runs;
 use dajet_core::query::{Body, Expr, Select, Statement};
 use dajet_core::schema::ColumnRole;
 use dajet_core::{Column, DataType, PhysicalColumn, Shape, SystemError};
@@ -79,6 +80,26 @@ const RECORD: &str = "\"#p\"";
 /// As [`render`].
 pub(super) fn look_ups(query: &Select, as_text: &[usize]) -> Result<Rendered, SystemError> {
     select::look_ups(query, as_text)
+}
+
+/// The text of a statement as it runs, for people.
+///
+/// # Errors
+/// As [`render`].
+pub(super) fn for_people(statement: &Statement, runs: Runs) -> Result<String, SystemError> {
+    let rendered = match (&statement.body, runs) {
+        (Body::Select(query), Runs::ForABatch) => look_ups(query, &[])?,
+        _ => render(statement, &[])?,
+    };
+    let how = match (runs, rendered.feed) {
+        (Runs::Alone, _) => return Ok(rendered.sql),
+        (_, Feed::Each) => "sent for each record of a batch, without waiting for answers",
+        (_, Feed::Count) => "for all the records of a batch at once: the parameter is their number",
+        (_, Feed::Arrays | Feed::Joined) => {
+            "for all the records of a batch at once: parameters are arrays"
+        }
+    };
+    Ok(format!("-- {how}\n{}", rendered.sql))
 }
 
 /// An identifier, quoted unless it is one of the lower-case names of 1C, which begin with `_`.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use dajet_core::contract::Runs;
 use dajet_core::query::{Binary, Body, Expr, Function, Output, Part, Statement};
 use dajet_core::schema::{ColumnRole, Defaults};
 use dajet_core::{DataType, Entity, ErrorClass, Read, Record, Service, Table, TableKey, Value};
@@ -114,7 +115,7 @@ async fn a_mapping_file_names_tables_of_1c() {
     );
     let queue = drain(&queue, &["НомерСообщения"], &["НомерСообщения"], 10);
     let text = service
-        .text(&Statement::new(0, Body::Drain(queue)))
+        .text(&Statement::new(0, Body::Drain(queue)), Runs::Alone)
         .expect("a text");
     assert!(
         text.contains("FROM _inforg134 AS source ORDER BY source._fld135 ASC LIMIT 10"),

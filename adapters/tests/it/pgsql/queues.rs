@@ -1,6 +1,6 @@
 //! The laws of a source: order, commit, release, drop, several open claims.
 
-use dajet_core::contract::SourceSpec;
+use dajet_core::contract::{Runs, SourceSpec};
 use dajet_core::query::{Body, Statement};
 use dajet_core::{ErrorClass, Limit, Value};
 
@@ -134,7 +134,7 @@ async fn takes_the_index_on_a_table_that_nobody_analysed() {
     let queue = drain(&table(&service, "q").await, &["id", "body"], &["id"], 1000);
     let statement = Statement::new(0, Body::Drain(queue));
     let text = service
-        .text(&statement)
+        .text(&statement, Runs::Alone)
         .expect("PostgreSQL can express it")
         .replace("LIMIT 1000", "LIMIT $1");
     let settings = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"]

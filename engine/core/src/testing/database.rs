@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Value;
 use crate::address::{Address, Identity};
-use crate::contract::{Answer, BoxFuture, Claim, Limit, Read, Service, Source, SourceSpec};
+use crate::contract::{Answer, BoxFuture, Claim, Limit, Read, Runs, Service, Source, SourceSpec};
 use crate::error::SystemError;
 use crate::offsets::{Advance, KeptOffset, OffsetTable};
 use crate::query::{Body, Statement};
@@ -145,7 +145,7 @@ impl Service for Database {
         })
     }
 
-    fn text(&self, statement: &Statement) -> Result<String, SystemError> {
+    fn text(&self, statement: &Statement, _: Runs) -> Result<String, SystemError> {
         Ok(statement.attempted())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{PipelinePlan, Plan, StatementKind, StatementPlan};
+use super::{PipelinePlan, Plan, StatementId, StatementKind, StatementPlan};
 use crate::program::{Op, Program, Purpose};
 
 /// A line of the graph: what an actor does.
@@ -165,6 +165,24 @@ impl Plan {
                 lines: committer,
             },
         ]
+    }
+
+    /// True if a statement runs with the records of a whole batch: rows that are written, look-ups that are answered together.
+    pub fn runs_for_a_batch(&self, statement: StatementId) -> bool {
+        let bodies = self
+            .pipelines
+            .iter()
+            .map(|pipeline| self.program(pipeline.body));
+        let mut runs = bodies.flat_map(|body| {
+            body.ops.iter().map(|op| match op {
+                Op::EmitRow(id) => *id == statement,
+                Op::Call { statement: id, .. } | Op::Append { statement: id, .. } => {
+                    *id == statement && body.joining.is_some()
+                }
+                _ => false,
+            })
+        });
+        runs.any(|runs| runs)
     }
 
     /// What [`Plan::described`] says of a statement; of several that say the same each has its line.

@@ -209,7 +209,10 @@ fn explain_shows_the_graph_and_the_sql() {
     let run = dajet(folder.path(), &["explain", "script.djs", "--sql"]);
     run.expect(0, &[]);
     assert!(
-        run.out.contains("outbox") && run.out.contains("INSERT INTO"),
+        run.out.contains("FROM \"outbox\"")
+            && run.out.contains(
+                "-- prepared once, run for each record of a batch\nINSERT INTO \"orders\""
+            ),
         "{run}"
     );
     let run = dajet(folder.path(), &["explain", "script.djs", "--mermaid"]);

@@ -128,6 +128,12 @@ fn a_thousand_records_make_one_query() {
         database.column("SELECT count(DISTINCT seen) FROM found"),
         ["2"]
     );
+    let explained = dajet(folder.path(), &["explain", "script.djs", "--sql"]);
+    let at_once = "-- for all the records of a batch at once: parameters are arrays\n";
+    for statement in ["SELECT q.*", "INSERT INTO \"found\""] {
+        let shown = explained.out.contains(&format!("{at_once}{statement}"));
+        assert!(shown, "no {statement} in\n{explained}");
+    }
 }
 
 #[test]
@@ -140,6 +146,8 @@ fn records_that_touch_more_than_themselves_are_looked_up_one_by_one() {
         database.column("SELECT count(DISTINCT at) FROM found"),
         ["1600"]
     );
+    let explained = dajet(folder.path(), &["explain", "script.djs", "--sql"]);
+    assert!(!explained.out.contains("SELECT q.*"), "{explained}");
 }
 
 #[test]
