@@ -10,7 +10,7 @@ use dajet_core::schema::{Column, ColumnRole, DataType, Table};
 use dajet_core::{Shape, SystemError, Value};
 
 use super::functions;
-use super::identity::kept;
+use super::identity::{kept, parted};
 use super::kind::Kind;
 use super::texts::{data_type_of, is_computed, is_number_beside, is_written, single_parts};
 
@@ -541,6 +541,11 @@ impl Writer {
         let is_null = |expr: &Expr| matches!(expr, Expr::Literal(Value::Null));
         let operand = if is_null(right) { left } else { right };
         match op {
+            Binary::Equal | Binary::NotEqual
+                if let Some((alias, column, index)) = parted(left, right) =>
+            {
+                return self.equal_parts((alias, column), index, op == Binary::NotEqual);
+            }
             Binary::Equal if is_null(left) || is_null(right) => {
                 return self.wrapped("(", operand, " IS NULL)");
             }

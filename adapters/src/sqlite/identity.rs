@@ -1,9 +1,12 @@
 //! Uuids and references in expressions: some stand as texts, some as bytes.
 
+use std::sync::Arc;
+
 use dajet_core::query::{Expr, Function, Part};
+use dajet_core::schema::{Column, ColumnRole, PhysicalColumn};
 use dajet_core::{DataType, SystemError};
 
-use super::dialect::{Writer, unsupported};
+use super::dialect::{Writer, quote, unsupported};
 use super::functions;
 use super::kind::Kind;
 
@@ -22,6 +25,41 @@ impl Writer {
         }
     }
 
+    /// A column of several types equals a parameter: by its tag, and by the part that a value of such a tag has.
+    pub(super) fn equal_parts(
+        &mut self,
+        (alias, column): (&str, &Column),
+        index: usize,
+        negated: bool,
+    ) -> Written {
+        let is_tag = |part: &&PhysicalColumn| part.role == ColumnRole::Tag;
+        let tag = column.parts.iter().find(is_tag);
+        let tag = tag.ok_or_else(|| unsupported("a column of several parts in an expression"))?;
+        self.push(if negated { "(NOT (" } else { "(" });
+        self.push(&format!("{}.{} = ", quote(alias), quote(&tag.name)));
+        self.bind(index, Kind::Share(ColumnRole::Tag), None);
+        for part in column.parts.iter().filter(|part| !is_tag(part)) {
+            let share = Kind::Share(part.role);
+            self.push(" AND (");
+            self.bind(index, share, None);
+            self.push(" IS NULL OR ");
+            let own = Column::new(
+                Arc::clone(&column.name),
+                column.data_type,
+                vec![part.clone()],
+            );
+            self.keyed(&Expr::Column {
+                alias: alias.into(),
+                column: Arc::new(own),
+            })?;
+            self.push(" = ");
+            self.bind(index, share, None);
+            self.push(")");
+        }
+        self.push(if negated { "))" } else { ")" });
+        Ok(())
+    }
+
     /// `COUNT(DISTINCT …)` of a value, or of the parts of one, all of which are NULL if it is.
     pub(super) fn count_distinct(&mut self, arguments: &[Expr]) -> Written {
         self.push("count(DISTINCT ");
@@ -38,6 +76,19 @@ impl Writer {
             self.expr(part)?;
         }
         self.wrapped(")) FILTER (WHERE ", first, " IS NOT NULL)")
+    }
+}
+
+/// A column of several types beside a parameter.
+pub(super) fn parted<'e>(left: &'e Expr, right: &'e Expr) -> Option<(&'e str, &'e Column, usize)> {
+    match (left, right) {
+        (Expr::Column { alias, column }, Expr::Parameter { index, part, .. })
+        | (Expr::Parameter { index, part, .. }, Expr::Column { alias, column })
+            if *part == Part::Whole && column.parts.len() > 1 =>
+        {
+            Some((alias, column, *index))
+        }
+        _ => None,
     }
 }
 

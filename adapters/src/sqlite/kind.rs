@@ -34,6 +34,8 @@ pub enum Kind {
     Reference(i32),
     /// The type code of a reference: 4 bytes, big-endian.
     TypeCode,
+    /// What the column of this role of several types would hold of a value; NULL if the value is of another type.
+    Share(ColumnRole),
 }
 
 impl Kind {

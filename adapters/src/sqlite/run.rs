@@ -154,7 +154,10 @@ pub fn bind(
         })?;
         let stored = match values::store(value, binding.kind) {
             Ok(stored) => stored,
-            Err(_) if binding.column.is_none() && binding.kind != Kind::TypeCode => {
+            Err(_)
+                if binding.column.is_none()
+                    && !matches!(binding.kind, Kind::TypeCode | Kind::Share(_)) =>
+            {
                 values::natural(value)
             }
             Err(mut error) => {

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
+use dajet_core::schema::ColumnRole;
 use dajet_core::{Decimal, Entity, SystemError, Value};
 use jiff::civil::DateTime;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -181,6 +182,8 @@ pub enum Stored<'a> {
     Blob(&'a [u8]),
     /// BLOB of 16 bytes.
     Sixteen([u8; 16]),
+    /// BLOB of 1 byte.
+    One([u8; 1]),
     /// BLOB of 4 bytes.
     Four([u8; 4]),
 }
@@ -195,6 +198,7 @@ impl rusqlite::ToSql for Stored<'_> {
             Self::Blob(bytes) => ValueRef::Blob(bytes),
             Self::Sixteen(bytes) => ValueRef::Blob(bytes),
             Self::Four(bytes) => ValueRef::Blob(bytes),
+            Self::One(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
@@ -205,6 +209,7 @@ impl rusqlite::ToSql for Stored<'_> {
 /// `Rejected`, without the name of the column: the value does not fit.
 pub fn store(value: &Value, kind: Kind) -> Result<Stored<'_>, SystemError> {
     let stored = match (kind, value) {
+        (Kind::Share(role), value) => share(role, value),
         (_, Value::Null) => Some(Stored::Null),
         (_, Value::Object(_) | Value::Array(_)) => {
             return Err(refused(value, kind).with_hint("Write JSON(…) to keep it as text."));
@@ -241,6 +246,29 @@ pub fn store(value: &Value, kind: Kind) -> Result<Stored<'_>, SystemError> {
         _ => None,
     };
     stored.ok_or_else(|| refused(value, kind))
+}
+
+/// What the column of a role would hold of a value in a column of several types; `None` if it is of no such type.
+fn share(role: ColumnRole, value: &Value) -> Option<Stored<'_>> {
+    let tag = match value {
+        Value::Null => 1,
+        Value::Boolean(_) => 2,
+        Value::Integer(_) | Value::Decimal(_) => 3,
+        Value::DateTime(_) => 4,
+        Value::Text(_) => 5,
+        Value::Entity(_) => 8,
+        _ => return None,
+    };
+    match (role, value) {
+        (ColumnRole::Tag, _) => Some(Stored::One([tag])),
+        (ColumnRole::TypeCode, Value::Entity(_)) => store(value, Kind::TypeCode).ok(),
+        (ColumnRole::Reference, Value::Entity(_)) => store(value, Kind::Reference(0)).ok(),
+        (ColumnRole::Boolean, Value::Boolean(_))
+        | (ColumnRole::DateTime, Value::DateTime(_))
+        | (ColumnRole::Number, Value::Integer(_) | Value::Decimal(_))
+        | (ColumnRole::Text, Value::Text(_)) => Some(natural(value)),
+        _ => Some(Stored::Null),
+    }
 }
 
 /// As the value is, whatever the place is: for comparisons that no value fits.
@@ -373,6 +401,7 @@ fn refused(value: &Value, kind: Kind) -> SystemError {
         Kind::Uuid { .. } => "uuid",
         Kind::Reference(_) => "reference",
         Kind::TypeCode => "type code",
+        Kind::Share(_) => "a value of several types",
     };
     SystemError::rejected(
         "E_TYPE",

@@ -8,6 +8,7 @@ pub(crate) mod parts;
 mod select;
 mod sequence;
 mod typing;
+mod unions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -131,7 +132,9 @@ pub fn bind(
     };
     let mut binder = Binder::new(statement, &plan.variables, schema);
     let body = match &**names {
-        names::Body::Select(select) => binder.select(select).map(Body::Select),
+        names::Body::Select(select) => binder
+            .select(select)
+            .map(|select| Body::Select(unions::whole(select))),
         names::Body::Insert(insert) => binder.insert(insert).map(Body::Insert),
         names::Body::Drain(drain) => binder.drain(drain).map(Body::Drain),
         names::Body::Sequence(sequence) => binder.sequence(sequence).map(Body::Sequence),

@@ -128,6 +128,16 @@ impl Table {
     }
 }
 
+impl Select {
+    /// Where a column stands of so many; where `*` is among them, the query.
+    pub(crate) fn span_of(&self, index: usize, count: usize) -> Span {
+        match self.columns.get(index) {
+            Some(Column::Named { expr, .. }) if self.columns.len() == count => expr.span,
+            _ => self.span,
+        }
+    }
+}
+
 /// The last part of a dotted name.
 pub(crate) fn last_part(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)

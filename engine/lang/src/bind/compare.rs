@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use dajet_core::query::{self, Binary, Part, Unary};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Diagnostic, Value};
+use dajet_core::{Column, DataType, Value};
 
-use super::Binder;
 use super::columns::{FoundColumn, part_of, with_role};
-use super::parts::references;
+use super::parts::{references, several};
+use super::select::derived;
+use super::{Binder, Source};
+use crate::ast::Name;
 use crate::machine::convert::adapt;
 use crate::names::{self, Expr, ExprKind};
+
+/// The rows of a query behind IN, and their column; no script writes such names.
+const ROWS: &str = "#in";
+const ROW_COLUMN: &str = "#";
 
 impl Binder<'_> {
     pub(super) fn comparison(&mut self, op: Binary, a: &Expr, b: &Expr) -> query::Expr {
@@ -73,27 +79,54 @@ impl Binder<'_> {
         query: &names::Select,
         negated: bool,
     ) -> query::Expr {
-        let Some(query) = self.single(query) else {
+        let Some(query) = self.of_one_column(query) else {
             return query::Expr::Literal(Value::Null);
         };
-        let several = self.reference(operand).or_else(|| self.union(operand));
-        if let Some((_, column)) = several
-            && column.parts.len() > 1
-        {
-            let message = format!(
-                "column \"{}\" stands in several columns of the table",
-                column.name
-            );
-            let hint = "Compare it within the query, by EXISTS.";
-            let error = Diagnostic::error("E_UNSUPPORTED", operand.span, message).hint(hint);
-            self.errors.push(error);
-            return query::Expr::Literal(Value::Null);
+        let of_operand = self.reference(operand).or_else(|| self.union(operand));
+        let in_operand = of_operand.is_some_and(|(_, column)| column.parts.len() > 1);
+        if in_operand || several(&query.columns[0].expr).is_some() {
+            return self.in_rows(operand, query, negated);
         }
-        let wanted = query.columns.first().and_then(|column| column.data_type);
+        let wanted = query.columns[0].data_type;
         query::Expr::InQuery {
             operand: Box::new(self.expr(operand, wanted)),
             query: Box::new(query),
             negated,
+        }
+    }
+
+    /// `x IN (SELECT …)` over columns of several parts: there is a row whose column equals it.
+    fn in_rows(&mut self, operand: &Expr, mut query: query::Select, negated: bool) -> query::Expr {
+        query.columns[0].name = ROW_COLUMN.into();
+        let alias: Arc<str> = ROWS.into();
+        let (table, query) = derived(&alias, query);
+        let table = Arc::new(table);
+        self.scopes.push(vec![Source {
+            table: Arc::clone(&table),
+            alias: Arc::clone(&alias),
+        }]);
+        let span = operand.span;
+        let text = format!("{ROWS}.{ROW_COLUMN}").into();
+        let kind = ExprKind::Column(Name { text, span });
+        let equal = self.comparison(Binary::Equal, operand, &Expr { kind, span });
+        self.scopes.pop();
+        let exists = query::Expr::Exists(Box::new(query::Select {
+            columns: vec![query::Output {
+                name: "c1".into(),
+                expr: query::Expr::Literal(Value::Integer(1)),
+                data_type: Some(DataType::Integer),
+            }],
+            from: Some(query::From {
+                table,
+                alias,
+                query: Some(Arc::new(query)),
+            }),
+            filter: Some(equal),
+            ..query::Select::default()
+        }));
+        match negated {
+            true => query::Expr::Unary(Unary::Not, Box::new(exists)),
+            false => exists,
         }
     }
 
@@ -203,7 +236,8 @@ impl Binder<'_> {
     }
 
     pub(super) fn in_list(&mut self, operand: &Expr, list: &[Expr], negated: bool) -> query::Expr {
-        if self.reference(operand).is_none() && self.union(operand).is_none() {
+        let mut all = std::iter::once(operand).chain(list);
+        if !all.any(|side| self.reference(side).is_some() || self.union(side).is_some()) {
             let (type_item, type_operand) = (
                 list.iter().find_map(|item| self.type_of(item)),
                 self.type_of(operand),

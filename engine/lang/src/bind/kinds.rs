@@ -4,7 +4,7 @@ use dajet_core::query::{Expr, Function, Output, Select};
 use dajet_core::{DataType, Diagnostic, Span};
 
 use super::Binder;
-use crate::names::{self, Column};
+use crate::names;
 
 /// What an expression may give, and where it stands.
 type Turns<'e> = Vec<(&'e Expr, Span)>;
@@ -43,10 +43,7 @@ impl Binder<'_> {
     /// The columns of a query that is added to another one.
     pub(super) fn alike(&mut self, first: &[Output], next: &names::Select, query: &Select) {
         for (index, (a, b)) in first.iter().zip(&query.columns).enumerate() {
-            let span = match next.columns.get(index) {
-                Some(Column::Named { expr, .. }) if next.columns.len() == first.len() => expr.span,
-                _ => next.span,
-            };
+            let span = next.span_of(index, first.len());
             self.of_one_kind(&vec![(&a.expr, span), (&b.expr, span)]);
         }
     }

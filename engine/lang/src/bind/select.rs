@@ -7,6 +7,7 @@ use dajet_core::schema::{ColumnRole, Defaults};
 use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Span, Table, TableKey};
 
 use super::columns::{FoundColumn, part_of};
+use super::parts::several;
 use super::{Binder, Source};
 use crate::names::{self, ExprKind};
 
@@ -57,13 +58,14 @@ impl Binder<'_> {
             self.scopes.push(Vec::new());
             let query = self.select_here(next, &bound.columns);
             self.scopes.pop();
-            let query = query?;
+            let mut query = query?;
             if query.columns.len() != bound.columns.len() {
                 let (expected, found) = (bound.columns.len(), query.columns.len());
                 let message =
                     format!("the query has {found} columns; the first one has {expected}");
                 self.error("E_BIND", next.span, message);
             }
+            self.of_same_parts(&bound.columns, next, &mut query);
             self.alike(&bound.columns, next, &query);
             bound.unions.push(Union { all: *all, query });
         }
@@ -148,34 +150,32 @@ impl Binder<'_> {
         bound
     }
 
-    /// A query in an expression: it has one column.
+    /// A query in an expression that is one value: it has one column of one part.
     pub(super) fn single(&mut self, select: &names::Select) -> Option<query::Select> {
-        let bound = self.select(select)?;
-        let is_single = |output: &query::Output| match &output.expr {
-            query::Expr::Column { column, .. } => column.parts.len() == 1,
-            _ => true,
-        };
-        match bound.columns.as_slice() {
-            [only] if is_single(only) => Some(bound),
-            [only] => {
-                let message = format!(
-                    "column \"{}\" stands in several columns of the table",
-                    only.name
-                );
-                let hint = "Compare it within the query, by EXISTS.";
-                let error = Diagnostic::error("E_UNSUPPORTED", select.span, message).hint(hint);
-                self.errors.push(error);
-                None
-            }
-            columns => {
-                let message = format!(
-                    "a query in an expression has one column, not {}",
-                    columns.len()
-                );
-                self.error("E_BIND", select.span, message);
-                None
-            }
+        let bound = self.of_one_column(select)?;
+        if several(&bound.columns[0].expr).is_none() {
+            return Some(bound);
         }
+        let message = format!(
+            "column \"{}\" stands in several columns of the table",
+            bound.columns[0].name
+        );
+        let hint = "Compare it within the query, by EXISTS or IN.";
+        let error = Diagnostic::error("E_UNSUPPORTED", select.span, message).hint(hint);
+        self.errors.push(error);
+        None
+    }
+
+    /// A query in an expression: it has one column.
+    pub(super) fn of_one_column(&mut self, select: &names::Select) -> Option<query::Select> {
+        let bound = self.select(select)?;
+        if bound.columns.len() == 1 {
+            return Some(bound);
+        }
+        let count = bound.columns.len();
+        let message = format!("a query in an expression has one column, not {count}");
+        self.error("E_BIND", select.span, message);
+        None
     }
 
     /// The SELECT list, `*` expanded. Names are unique.
@@ -296,7 +296,7 @@ impl Binder<'_> {
 }
 
 /// The table that a query in FROM is: a physical column for each of its outputs, named alike.
-fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select) {
+pub(super) fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select) {
     let mut columns = Vec::with_capacity(query.columns.len());
     let mut count = 0;
     for output in &query.columns {
@@ -319,11 +319,18 @@ fn derived(alias: &Arc<str>, mut query: query::Select) -> (Table, query::Select)
                 ..part
             }
         };
-        columns.push(Column::new(
-            Arc::clone(&output.name),
-            output.data_type.unwrap_or(DataType::Text),
-            parts.into_iter().map(named).collect(),
-        ));
+        let kept = match &output.expr {
+            query::Expr::Column { column, .. } => column.reference_code,
+            _ => 0,
+        };
+        columns.push(Column {
+            reference_code: kept,
+            ..Column::new(
+                Arc::clone(&output.name),
+                output.data_type.unwrap_or(DataType::Text),
+                parts.into_iter().map(named).collect(),
+            )
+        });
     }
     let widths: Vec<_> = columns.iter().map(|column| column.parts.len()).collect();
     for key in &mut query.order {

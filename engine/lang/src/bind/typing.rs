@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dajet_core::query::{self, Binary, Part};
+use dajet_core::query::{self, Binary, Part, Unary};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Value};
+use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Value};
 
 use super::Binder;
 use super::columns::{FoundColumn, part_of, with_role};
@@ -108,58 +108,142 @@ impl Binder<'_> {
             .filter(|(_, column)| column.data_type == DataType::Union)
     }
 
-    /// A column of several types equals a literal, or a column of one type. (With a parameter, and with a column like itself,
-    /// the database compares part by part.)
+    /// A column of several types equals a literal, another column, or an expression of one type. (With a parameter the database
+    /// compares part by part.)
     pub(super) fn equal_union(&mut self, side: &Expr, other: &Expr) -> Option<query::Expr> {
-        let (alias, column) = self.union(side)?;
+        let own = self.union(side)?;
         match &other.kind {
-            ExprKind::Literal(Value::Null) => None,
+            ExprKind::Literal(Value::Null) | ExprKind::Parameter(_) => None,
             ExprKind::Literal(value) => {
+                let (alias, column) = own;
                 let value = self.sent(value.clone(), DataType::Union);
                 let own = query::Expr::Column { alias, column };
                 Some(both(Binary::Equal, own, value))
             }
-            ExprKind::Column(name) => {
-                let (other_alias, other) = self.quietly(name)?;
-                let (tag, role) = share(other.data_type)?;
-                let own = (
-                    with_role(&column, role),
-                    with_role(&column, ColumnRole::Tag),
-                );
-                let (Some(part), Some(own_tag)) = own else {
-                    let message = format!("column \"{}\" never holds such values", column.name);
-                    self.errors
-                        .push(Diagnostic::error("E_TYPE", side.span, message));
-                    return None;
-                };
-                let mut equal = self.has_tag(&alias, &column, own_tag, tag);
-                let of = |column: &Column, alias: &Arc<str>, part: &PhysicalColumn| {
-                    query::Expr::Column {
-                        alias: Arc::clone(alias),
-                        column: part_of(column, part),
-                    }
-                };
-                if role == ColumnRole::Reference
-                    && let Some(code) = with_role(&column, ColumnRole::TypeCode)
-                {
-                    let code_of_other = Expr {
-                        kind: ExprKind::Column(name.clone()),
-                        span: side.span,
-                    };
-                    let code_of_other = self.part(&code_of_other, &column, Part::TypeCode)?;
-                    let code = both(Binary::Equal, of(&column, &alias, code), code_of_other);
-                    equal = both(Binary::And, equal, code);
-                }
-                let theirs = with_role(&other, role).or_else(|| other.single())?;
-                let value = both(
-                    Binary::Equal,
-                    of(&column, &alias, part),
-                    of(&other, &other_alias, theirs),
-                );
-                Some(both(Binary::And, equal, value))
+            ExprKind::Column(name) => match self.quietly(name)? {
+                found if found.1.data_type == DataType::Union => self.equal_unions(&own, &found),
+                found => self.equal_column(&own, side, (other, &found)),
+            },
+            ExprKind::Cast(_, DataType::Entity(_)) => {
+                let found = self.reference(other)?;
+                self.equal_column(&own, side, (other, &found))
             }
-            _ => None,
+            _ => {
+                let data_type = self.type_of(other)?;
+                let (tag, role) = share(data_type)?;
+                if role == ColumnRole::Reference {
+                    return None;
+                }
+                let Some((is_such, value)) = self.share_of(&own, side, (tag, role)) else {
+                    return Some(query::Expr::Literal(Value::Null));
+                };
+                let other = self.expr(other, Some(data_type));
+                Some(both(
+                    Binary::And,
+                    is_such,
+                    both(Binary::Equal, value, other),
+                ))
+            }
         }
+    }
+
+    /// A column of several types equals one of one type.
+    fn equal_column(
+        &mut self,
+        own: &FoundColumn,
+        side: &Expr,
+        (other, (other_alias, found)): (&Expr, &FoundColumn),
+    ) -> Option<query::Expr> {
+        let (tag, role) = share(found.data_type)?;
+        let Some((mut equal, value)) = self.share_of(own, side, (tag, role)) else {
+            return Some(query::Expr::Literal(Value::Null));
+        };
+        let (alias, column) = own;
+        if role == ColumnRole::Reference
+            && let Some(code) = with_role(column, ColumnRole::TypeCode)
+            && let Some(theirs) = self.part(other, column, Part::TypeCode)
+        {
+            let same = both(Binary::Equal, part(alias, column, code), theirs);
+            equal = both(Binary::And, equal, same);
+        }
+        let theirs = with_role(found, role).or_else(|| found.single())?;
+        let same = both(Binary::Equal, value, part(other_alias, found, theirs));
+        Some(both(Binary::And, equal, same))
+    }
+
+    /// That a column of several types holds a value of this one, and the part that holds it.
+    fn share_of(
+        &mut self,
+        (alias, column): &FoundColumn,
+        side: &Expr,
+        (tag, role): (u8, ColumnRole),
+    ) -> Option<(query::Expr, query::Expr)> {
+        let parts = (with_role(column, role), with_role(column, ColumnRole::Tag));
+        let (Some(value), Some(own_tag)) = parts else {
+            let message = format!("column \"{}\" never holds such values", column.name);
+            self.errors
+                .push(Diagnostic::error("E_TYPE", side.span, message));
+            return None;
+        };
+        let is_such = self.has_tag(alias, column, own_tag, tag);
+        Some((is_such, part(alias, column, value)))
+    }
+
+    /// Two columns of several types are equal: the tags, and whatever both have room for. What a value does not need is empty.
+    fn equal_unions(&mut self, a: &FoundColumn, b: &FoundColumn) -> Option<query::Expr> {
+        with_role(&a.1, ColumnRole::Tag).and(with_role(&b.1, ColumnRole::Tag))?;
+        let mut equal: Option<query::Expr> = None;
+        for ((alias, column), (other_alias, other)) in [(a, b), (b, a)] {
+            for own in &column.parts {
+                let same = match with_role(other, own.role) {
+                    // each pair once
+                    Some(_) if Arc::ptr_eq(column, &b.1) => continue,
+                    Some(theirs) => both(
+                        Binary::Equal,
+                        part(alias, column, own),
+                        part(other_alias, other, theirs),
+                    ),
+                    None if own.role == ColumnRole::TypeCode => {
+                        match self.of_kind((alias, column, own), other) {
+                            Some(same) => same,
+                            None => continue,
+                        }
+                    }
+                    None => continue,
+                };
+                equal = Some(match equal {
+                    Some(equal) => both(Binary::And, equal, same),
+                    None => same,
+                });
+            }
+        }
+        equal
+    }
+
+    /// What a column holds is no reference, or one of the only kind that the other column keeps.
+    fn of_kind(
+        &mut self,
+        (alias, column, code): (&Arc<str>, &Column, &PhysicalColumn),
+        other: &Column,
+    ) -> Option<query::Expr> {
+        let tag = with_role(column, ColumnRole::Tag)?;
+        with_role(other, ColumnRole::Reference)?;
+        let kept = Entity {
+            code: other.reference_code,
+            ..Entity::default()
+        };
+        if kept.code == 0 {
+            return None;
+        }
+        let is_reference = self.has_tag(alias, column, tag, REFERENCE);
+        let is_other = query::Expr::Unary(Unary::Not, Box::new(is_reference));
+        let kept = self.constant(
+            Value::Entity(kept),
+            DataType::Entity(kept.code),
+            Part::TypeCode,
+        );
+        let same = both(Binary::Equal, part(alias, column, code), kept);
+        Some(both(Binary::Or, is_other, same))
     }
 
     /// The tag of the column is this one.
@@ -179,6 +263,13 @@ impl Binder<'_> {
         let tag = Value::Binary(Bytes::copy_from_slice(&[tag]));
         let tag = self.constant(tag, DataType::Binary, Part::Whole);
         both(Binary::Equal, own, tag)
+    }
+}
+
+fn part(alias: &Arc<str>, column: &Column, part: &PhysicalColumn) -> query::Expr {
+    query::Expr::Column {
+        alias: Arc::clone(alias),
+        column: part_of(column, part),
     }
 }
 

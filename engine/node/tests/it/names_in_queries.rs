@@ -103,3 +103,81 @@ fn a_wrong_word_for_a_kind_and_every_unknown_column_are_told() {
         ],
     );
 }
+
+#[test]
+fn columns_of_several_types_are_compared_with_each_other_and_with_expressions() {
+    let twins = Twins::new();
+    let codes = |filter: &str| {
+        format!(
+            "SELECT Код INTO @t FROM Справочник.Номенклатура AS a WHERE {filter} ORDER BY Код
+             FOR @o IN @t PRINT RTRIM(@o.Код) END
+             PRINT '-'"
+        )
+    };
+    let prepared = "DECLARE @e entity
+         DECLARE @n union
+         SELECT Ссылка INTO @e FROM Справочник.Контрагенты WHERE Код = '000000001'
+         SELECT Источник INTO @n FROM Справочник.Номенклатура WHERE Код = 'ПС-2'";
+    let all = [
+        "Источник IN (@e, 'строка', -12.5, true)",
+        "Источник = @n OR @e IN (Источник, Замена)",
+        "Источник IN (@n, Поставщик)",
+        "Источник = LOWER('СТРОКА') OR Источник = Вес - Вес - 12.5",
+        "Источник IN (SELECT Ссылка FROM Справочник.Контрагенты)",
+        "Источник IN (SELECT Источник FROM Справочник.Номенклатура WHERE Код IN ('ПС-2', 'ПС-4'))",
+        "Поставщик NOT IN (SELECT b.Источник FROM Справочник.Номенклатура AS b WHERE b.Код LIKE 'ПС-1%')",
+        "@n IN (SELECT b.Источник FROM Справочник.Номенклатура AS b WHERE b.Код = a.Код)",
+        "Источник = CAST(Источник AS entity) AND Источник <> Поставщик",
+    ];
+    let expected = [
+        "ПС-1 ПС-2 ПС-3 ПС-5",
+        "ПС-1 ПС-2",
+        "ПС-1 ПС-2",
+        "ПС-2 ПС-3",
+        "ПС-1",
+        "ПС-2 ПС-4",
+        "00000000001",
+        "ПС-2",
+        "ПС-6",
+    ];
+    let statements = all.map(codes).join("\n");
+    let lines: Vec<&str> = expected
+        .iter()
+        .flat_map(|line| line.split(' ').chain(["-"]))
+        .collect();
+    twins.print(&format!("{prepared}\n{statements}"), &lines);
+}
+
+#[test]
+fn columns_of_several_types_are_joined_and_united() {
+    let twins = Twins::new();
+    twins.print(
+        "SELECT n.Код, k.Наименование INTO @t FROM Справочник.Номенклатура AS n JOIN Справочник.Контрагенты AS k ON n.Источник = k.Ссылка
+         FOR @o IN @t PRINT RTRIM(@o.Код) + ' ' + @o.Наименование END
+         SELECT a = n.Код, b = k.Код INTO @t FROM Справочник.Номенклатура AS n
+         JOIN Справочник.Номенклатура AS k ON n.Источник = k.Источник AND n.Код <> k.Код ORDER BY n.Код
+         PRINT JSON(@t)
+         SELECT n = COUNT(*) INTO @o FROM Справочник.Номенклатура AS n JOIN Справочник.Номенклатура AS k ON n.Источник = k.Метка
+         PRINT @o.n
+         SELECT что = Источник INTO @t FROM Справочник.Номенклатура WHERE Код = 'ПС-2'
+         UNION SELECT Источник FROM Справочник.Номенклатура WHERE Код IN ('ПС-2', 'ПС-5', 'ПС-4', 'ПС-7') ORDER BY что
+         PRINT JSON(@t)
+         SELECT n = COUNT(*) INTO @t FROM (SELECT что = Метка FROM Справочник.Номенклатура UNION SELECT Метка FROM Справочник.Номенклатура) AS q
+         PRINT JSON(@t)
+         SELECT Код INTO @t FROM ПланОбмена.ПланОбменаРИБ WHERE Ссылка IN (SELECT УзелОбмена FROM Справочник.Номенклатура.Изменения) ORDER BY Код
+         PRINT JSON(@t)",
+        &[
+            "ПС-1 ООО \"Василёк\"",
+            r#"[{"a":"00000000001","b":"ПС-7"},{"a":"ПС-7","b":"00000000001"}]"#,
+            "12",
+            r#"[{"что":null},{"что":true},{"что":"2024-02-29T23:59:59"},{"что":"строка"}]"#,
+            r#"[{"n":3}]"#,
+            r#"[{"Код":"FILIAL-1"},{"Код":"KAFKA"}]"#,
+        ],
+    );
+    twins.refuse(
+        "SELECT a = Источник INTO @t FROM Справочник.Номенклатура UNION SELECT Код FROM Справочник.Номенклатура",
+        3,
+        &["column \"a\" of the UNION consists of different parts", "script.djs:4:"],
+    );
+}

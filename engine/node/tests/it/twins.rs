@@ -72,6 +72,7 @@ fn copy(database: &Database, folder: &Path) {
     let values = "SELECT string_agg(format('coalesce(%s, ''NULL'')', CASE
             WHEN data_type = 'bytea' THEN format('''x'''''' || encode(%I, ''hex'') || ''''''''', column_name)
             WHEN data_type = 'boolean' THEN format('CAST(CAST(%I AS integer) AS text)', column_name)
+            WHEN data_type LIKE 'timestamp%' THEN format('quote_literal(replace(CAST(%I AS text), '' '', ''T''))', column_name)
             ELSE format('quote_literal(CAST(%I AS text))', column_name) END), ', ' ORDER BY ordinal_position)";
     let from = "FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN ('config', 'params')
             GROUP BY table_name ORDER BY table_name";
