@@ -130,18 +130,22 @@ fn placed(context: &Context<'_>, name: &str, places: [usize; 16]) -> Result<Valu
 }
 
 /// An error of the data, not of the statement.
-fn refused(message: impl Into<String>) -> Error {
+pub fn refused(message: impl Into<String>) -> Error {
     Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_MISMATCH), Some(message.into()))
 }
 
+/// An operand.
 #[derive(Clone, Copy)]
-enum Number {
+pub enum Number {
+    /// A whole one.
     Integer(i64),
+    /// Any other one.
     Exact(Decimal),
 }
 
 impl Number {
-    fn exact(self) -> Decimal {
+    /// As a decimal.
+    pub fn exact(self) -> Decimal {
         match self {
             Self::Integer(value) => Decimal::from(value),
             Self::Exact(value) => value,
@@ -150,7 +154,10 @@ impl Number {
 }
 
 /// The number of an argument; `None` for NULL.
-fn number(context: &Context<'_>, index: usize) -> Result<Option<Number>> {
+///
+/// # Errors
+/// It is no number.
+pub fn number(context: &Context<'_>, index: usize) -> Result<Option<Number>> {
     let text = match context.get_raw(index) {
         ValueRef::Null => return Ok(None),
         ValueRef::Integer(value) => return Ok(Some(Number::Integer(value))),
@@ -183,7 +190,8 @@ fn compare(context: &Context<'_>) -> Result<Option<i64>> {
     Ok(Some(ordering as i64))
 }
 
-fn stored(value: Decimal) -> Value {
+/// A number as SQLite holds it with all its digits.
+pub fn stored(value: Decimal) -> Value {
     Value::Text(value.to_string())
 }
 

@@ -9,6 +9,7 @@ use dajet_core::query::{
 use dajet_core::schema::{Column, ColumnRole, DataType, Table};
 use dajet_core::{Shape, SystemError, Value};
 
+use super::aggregates;
 use super::functions;
 use super::identity::{kept, parted};
 use super::kind::Kind;
@@ -664,11 +665,11 @@ impl Writer {
             }
             Function::Count => "count",
             Function::CountDistinct => return self.count_distinct(arguments),
-            Function::Average => "avg",
+            Function::Average => aggregates::AVERAGE,
             Function::StringAgg => "group_concat",
             Function::Max => "max",
             Function::Min => "min",
-            Function::Sum => "sum",
+            Function::Sum => aggregates::SUM,
         };
         self.push(name);
         self.push("(");

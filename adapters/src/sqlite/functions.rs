@@ -9,6 +9,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result};
 use uuid::Uuid;
 
+use super::aggregates;
 use super::computing;
 use super::digits;
 use super::held::Held;
@@ -43,6 +44,7 @@ pub fn register(
     held: &Arc<Mutex<Held>>,
 ) -> Result<()> {
     computing::register(connection)?;
+    aggregates::register(connection)?;
     digits::register(connection)?;
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     let volatile = FunctionFlags::SQLITE_UTF8;

@@ -7,6 +7,7 @@
 //! Deliberately not here: sinks (writes go through claims) and `?sql` requests.
 
 mod address;
+mod aggregates;
 mod catalog;
 mod checkpoint;
 mod claim;

@@ -197,6 +197,7 @@ impl Writer {
         let ordered = match function {
             Function::Max | Function::Min => data_type_of(expr) == Some(DataType::Decimal),
             Function::CountDistinct => true,
+            Function::Sum | Function::Average => return self.number(expr),
             _ => false,
         };
         if ordered || !is_computed(expr) {
@@ -279,7 +280,7 @@ pub fn is_computed(expr: &Expr) -> bool {
             ..,
         )
         | Expr::Cast(_, DataType::Decimal) => data_type_of(expr) != Some(DataType::DateTime),
-        Expr::Unary(Unary::Negate, _) => true,
+        Expr::Unary(Unary::Negate, _) | Expr::Call(Function::Sum | Function::Average, _) => true,
         Expr::Case {
             branches,
             otherwise,
@@ -322,7 +323,7 @@ pub fn is_number_beside(expr: &Expr, other: &Expr) -> bool {
             true
         }
         (Expr::Call(..), Expr::Parameter { .. }) => {
-            matches!(expr, Expr::Call(Function::Sum | Function::Average, _))
+            is_computed(expr)
                 || matches!(
                     data_type_of(expr),
                     Some(DataType::Integer | DataType::Decimal)
@@ -382,6 +383,7 @@ fn type_of_call(function: &Function, arguments: &[Expr]) -> Option<DataType> {
             Some(DataType::Integer)
         }
         Function::Max | Function::Min => arguments.first().and_then(data_type_of),
+        Function::Sum | Function::Average => Some(DataType::Decimal),
         Function::LTrim
         | Function::RTrim
         | Function::Upper

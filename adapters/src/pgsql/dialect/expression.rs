@@ -339,11 +339,7 @@ impl Writer {
             Function::Count if arguments.is_empty() => self.push("COUNT(*)"),
             Function::Count => self.wrapped("COUNT(", argument(arguments)?, None)?,
             Function::CountDistinct => self.count_distinct(arguments)?,
-            Function::Average => {
-                self.push("TRIM_SCALE(AVG(CAST(");
-                self.expression(argument(arguments)?, Some(&Place::of_type("numeric")))?;
-                self.push(" AS numeric)))");
-            }
+            Function::Average => self.average(argument(arguments)?)?,
             Function::StringAgg => {
                 let [texts, separator] = arguments else {
                     return Err(SystemError::fault("STRING_AGG has two arguments"));

@@ -388,8 +388,7 @@ fn data_type_of(expr: &Expr) -> Option<DataType> {
             | Function::Concat
             | Function::ConcatWs => Some(DataType::Text),
             Function::Max | Function::Min => arguments.first().and_then(data_type_of),
-            Function::Average => Some(DataType::Decimal),
-            Function::Sum => None,
+            Function::Average | Function::Sum => Some(DataType::Decimal),
         },
         Expr::Binary(Binary::Concat, ..) => Some(DataType::Text),
         Expr::Binary(

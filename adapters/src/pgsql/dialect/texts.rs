@@ -230,6 +230,21 @@ impl Writer {
         self.push(" AS numeric) AS b) AS x) AS y) AS z)");
         Ok(())
     }
+
+    /// A mean is a quotient without zeros at its end. The server sums up once, however often the sum is written.
+    pub(super) fn average(&mut self, operand: &Expr) -> Written {
+        let start = self.sql.len();
+        self.push("SUM(CAST(");
+        self.number(operand)?;
+        self.push(" AS numeric))");
+        let sum = self.sql.split_off(start);
+        let scale = format!("GREATEST(SCALE({sum}), 6)");
+        let count = sum.replacen("SUM(", "COUNT(", 1);
+        self.push(&format!(
+            "TRIM_SCALE(ROUND(ROUND({sum}, {scale} + {GUARD_DIGITS}) / {count}, {scale}))"
+        ));
+        Ok(())
+    }
 }
 
 fn is_text(operand: &Expr) -> bool {

@@ -307,10 +307,6 @@ impl Binder<'_> {
             }
             ExprKind::Call(function, args) => match function {
                 Function::Max | Function::Min => args.first().and_then(|arg| self.type_of(arg)),
-                Function::Sum => match args.first().and_then(|arg| self.type_of(arg)) {
-                    Some(DataType::Integer | DataType::Decimal) => Some(DataType::Decimal),
-                    other => other,
-                },
                 other => result_type(other),
             },
             ExprKind::TypeOf(_) => Some(DataType::Integer),
@@ -411,7 +407,7 @@ fn result_type(function: &Function) -> Option<DataType> {
         | Function::CharLength
         | Function::Count
         | Function::CountDistinct => DataType::Integer,
-        Function::Average => DataType::Decimal,
+        Function::Average | Function::Sum => DataType::Decimal,
         Function::StringAgg => DataType::Text,
         Function::Now | Function::Utc | Function::WholeSeconds => DataType::DateTime,
         Function::NewUuid | Function::UuidOf | Function::Uuid1c | Function::UuidDb => {
@@ -425,7 +421,7 @@ fn result_type(function: &Function) -> Option<DataType> {
         | Function::Replace
         | Function::Concat
         | Function::ConcatWs => DataType::Text,
-        Function::Max | Function::Min | Function::Sum => return None,
+        Function::Max | Function::Min => return None,
     })
 }
 

@@ -35,12 +35,17 @@ pub(super) static TABLE: &[Function] = &[
     ),
     aggregate("MAX", 1, query::Function::Max, "The largest value."),
     aggregate("MIN", 1, query::Function::Min, "The smallest value."),
-    aggregate("SUM", 1, query::Function::Sum, "The sum of the values."),
+    aggregate(
+        "SUM",
+        1,
+        query::Function::Sum,
+        "The sum of the values, as a decimal.",
+    ),
     aggregate(
         "AVG",
         1,
         query::Function::Average,
-        "The mean of the values, as a decimal.",
+        "The mean of the values, as a decimal: rounded as a quotient is, without zeros at its end.",
     ),
     Function {
         name: "STRING_AGG",

@@ -73,6 +73,32 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT id INTO @t FROM цены GROUP BY id HAVING SUM(n) > @d - 5 ORDER BY id",
         r#"[{"id":5},{"id":6}]"#,
     ),
+    (
+        "SELECT a = SUM(цена), b = SUM(сумма), c = SUM(n), d = AVG(n), e = AVG(сумма), f = AVG(цена) INTO @t FROM цены WHERE id <> 5",
+        r#"[{"a":26.50,"b":117.00,"c":16,"d":3.2,"e":29.25,"f":6.625}]"#,
+    ),
+    (
+        "SELECT a = SUM(x.n), b = AVG(x.n), c = AVG(x.s * 3), d = SUM(CASE WHEN x.n > 1 THEN 0.1 ELSE 0.2 END) INTO @t \
+         FROM (SELECT n, s = сумма FROM цены WHERE id IN (1, 2, 4)) AS x",
+        r#"[{"a":7,"b":2.333333,"c":17,"d":0.4}]"#,
+    ),
+    (
+        "SELECT a = SUM(n), b = AVG(цена), c = SUM(цена) + 1 INTO @t FROM цены WHERE id > 6",
+        r#"[{"a":null,"b":null,"c":null}]"#,
+    ),
+    (
+        "SELECT x = SUM(цена) / 2, y = SUM(n) / 4 INTO @t FROM цены WHERE id < 5",
+        r#"[{"x":13.25,"y":2.5}]"#,
+    ),
+    (
+        "SELECT k = n % 2, s = SUM(цена) INTO @t FROM цены WHERE id < 5 GROUP BY n % 2 HAVING SUM(цена) > 6.4 AND AVG(сумма) > -3 \
+         ORDER BY SUM(цена) DESC",
+        r#"[{"k":1,"s":20.00},{"k":0,"s":6.5}]"#,
+    ),
+    (
+        "SELECT id INTO @t FROM цены WHERE цена > (SELECT AVG(цена) FROM цены WHERE id < 5) AND id < 5 ORDER BY id",
+        r#"[{"id":1},{"id":2},{"id":3}]"#,
+    ),
 ];
 
 fn script(address: &str, body: &str) -> String {
