@@ -61,6 +61,9 @@ pub(super) static TABLE: &[Function] = &[
     ),
 ];
 
+/// Most elements of an array that a script fills: without a bound a loop would take all the memory, and the process with it.
+const ELEMENTS_MAX: usize = 1_000_000;
+
 fn create(memory: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
     if let Some(capacity) = args.first().filter(|capacity| !capacity.is_null())
         && position(capacity)? < 0
@@ -93,6 +96,7 @@ fn append(memory: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
     let array = needed(&args[0])?;
     memory.note_store(array, &args[1]);
     let items = items(memory, array);
+    check_room(items)?;
     items.push(args[1].clone());
     Ok(integer(items.len() - 1))
 }
@@ -116,8 +120,18 @@ fn insert(memory: &mut Memory, args: &[Datum]) -> Result<Datum, Failure> {
     memory.note_store(array, &args[2]);
     let items = items(memory, array);
     let index = index_below(&args[1], items.len() + 1)?;
+    check_room(items)?;
     items.insert(index, args[2].clone());
     Ok(integer(items.len()))
+}
+
+fn check_room(items: &[Datum]) -> Result<(), Failure> {
+    if items.len() < ELEMENTS_MAX {
+        return Ok(());
+    }
+    let message = format!("the array has {ELEMENTS_MAX} elements and takes no more");
+    let hint = "Keep so many rows in a table, or work on them in parts.";
+    Err(Failure::new("E_RANGE", message).hint(hint))
 }
 
 /// The array; `None` for NULL.
@@ -154,4 +168,19 @@ fn index_below(datum: &Datum, end: usize) -> Result<usize, Failure> {
 
 fn integer(value: usize) -> Datum {
     Datum::Scalar(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::heap::NULL;
+
+    #[test]
+    fn a_full_array_takes_no_more() {
+        let mut items = vec![NULL; ELEMENTS_MAX];
+        let refused = check_room(&items).expect_err("it is full");
+        assert_eq!(refused.code, "E_RANGE");
+        items.pop();
+        assert!(check_room(&items).is_ok());
+    }
 }
