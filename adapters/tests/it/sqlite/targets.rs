@@ -226,6 +226,7 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(
             std::process::Command::new("umount")
+                .arg("-l")
                 .arg(self.0.path())
                 .status(),
         );
