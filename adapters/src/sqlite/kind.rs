@@ -52,6 +52,8 @@ impl Kind {
             ColumnRole::Number => return Self::of_type(DataType::Decimal),
             ColumnRole::DateTime => return Self::DateTime,
             ColumnRole::Text => return Self::Text,
+            // the key of a line is bytes like those of a type code, and is none
+            ColumnRole::TypeCode if column.data_type == DataType::Binary => return Self::Binary,
             ColumnRole::TypeCode => return Self::TypeCode,
             ColumnRole::Reference => {
                 return match column.data_type {

@@ -225,6 +225,11 @@ pub fn store(value: &Value, kind: Kind) -> Result<Stored<'_>, SystemError> {
             return Err(refused(value, kind).with_hint(hint));
         }
         (Kind::Text, value) => Some(text(value)),
+        (Kind::Binary, Value::Integer(_)) => {
+            return Err(
+                refused(value, kind).with_hint("CAST(… AS binary) makes bytes of a number.")
+            );
+        }
         (Kind::Binary, Value::Binary(bytes)) => Some(Stored::Blob(bytes)),
         (Kind::Binary, Value::Uuid(uuid)) => Some(Stored::Sixteen(to_reference(*uuid))),
         (Kind::Binary, Value::Entity(entity)) => Some(Stored::Sixteen(to_reference(entity.uuid))),

@@ -1,5 +1,6 @@
 //! The syntax tree: what the author wrote, every node with its span. Made by the parser, read by checks and lowering only.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use dajet_core::query::JoinKind;
@@ -24,6 +25,36 @@ pub struct Name {
     pub text: Arc<str>,
     /// Its place.
     pub span: Span,
+    /// Where the dot stands in front of its last part; a dot within brackets is none.
+    pub dot: Option<NonZeroU32>,
+}
+
+impl Name {
+    /// A name of one part.
+    pub(crate) fn new(text: impl Into<Arc<str>>, span: Span) -> Self {
+        let (text, dot) = (text.into(), None);
+        Self { text, span, dot }
+    }
+
+    /// A column behind the name of its table.
+    pub(crate) fn qualified(table: &str, column: &str, span: Span) -> Self {
+        Self {
+            text: format!("{table}.{column}").into(),
+            span,
+            dot: NonZeroU32::new(table.len() as u32),
+        }
+    }
+
+    /// The last part.
+    pub(crate) fn last(&self) -> &str {
+        self.dot
+            .map_or(&*self.text, |dot| &self.text[dot.get() as usize + 1..])
+    }
+
+    /// What stands in front of the last part.
+    pub(crate) fn qualifier(&self) -> Option<&str> {
+        self.dot.map(|dot| &self.text[..dot.get() as usize])
+    }
 }
 
 /// A path that begins with a variable: `@m`, `@m.Тело`, `@m.items[0].x`, `@r.Value[name='x'].y`.

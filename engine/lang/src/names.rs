@@ -123,7 +123,7 @@ impl Table {
     pub(crate) fn alias(&self) -> Arc<str> {
         match &self.alias {
             Some(alias) => Arc::clone(&alias.text),
-            None => last_part(&self.name.text).into(),
+            None => self.name.last().into(),
         }
     }
 }

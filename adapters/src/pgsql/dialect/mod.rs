@@ -195,7 +195,8 @@ impl Place {
             role if column.parts.len() > 1 && tagged => {
                 Take::Share(role, Holds::of(column.parts.iter().map(|part| part.role)))
             }
-            ColumnRole::TypeCode => Take::TypeCode,
+            // the key of a line is bytes like those of a type code, and is none
+            ColumnRole::TypeCode if column.data_type != DataType::Binary => Take::TypeCode,
             ColumnRole::Reference => Take::Reference,
             _ if reference => Take::Reference,
             _ => Take::Whole,

@@ -229,6 +229,9 @@ fn reference(value: &Value) -> Result<[u8; 16], String> {
 fn whole(value: &Value, wire: Wire, out: &mut BytesMut) -> Result<(), String> {
     let wrong = || match value {
         Value::Text(_) => format!("this text as {}", word(wire)),
+        Value::Integer(_) if wire == Wire::Bytea => {
+            "a number as bytes; CAST(… AS binary) makes bytes of it".to_owned()
+        }
         value => format!("a value of type {} as {}", value.type_name(), word(wire)),
     };
     match wire {

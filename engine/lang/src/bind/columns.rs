@@ -9,7 +9,7 @@ use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Tab
 
 use super::{Binder, Source};
 use crate::ast::Name;
-use crate::names::{Expr, ExprKind, last_part};
+use crate::names::{Expr, ExprKind};
 
 /// A column with the alias of its table.
 pub(super) type FoundColumn = (Arc<str>, Arc<Column>);
@@ -56,7 +56,7 @@ impl Binder<'_> {
                     name.text,
                     quoted(&aliases)
                 );
-                let hint = format!("Write it as \"{}.{}\".", aliases[0], last_part(&name.text));
+                let hint = format!("Write it as \"{}.{}\".", aliases[0], name.last());
                 Diagnostic::error("E_BIND", name.span, message).hint(hint)
             }
             Resolved::Nothing => self.unknown(name),
@@ -111,7 +111,7 @@ impl Binder<'_> {
                 Diagnostic::error("E_BIND", name.span, message).maybe_hint(hint)
             }
             (None, _) => {
-                let qualifier = name.text.rsplit_once('.').map_or(&*name.text, |(q, _)| q);
+                let qualifier = name.qualifier().unwrap_or(&name.text);
                 let message = format!("unknown table or alias \"{qualifier}\"");
                 let aliases: Vec<_> = sources.iter().map(|s| Arc::clone(&s.alias)).collect();
                 let hint = self
@@ -127,7 +127,7 @@ impl Binder<'_> {
 
     /// How to come by a column of a table that is there and not seen: that of the query which an APPEND belongs to, or one beside a query in FROM.
     fn hint_of_unseen(&self, name: &Name) -> Option<String> {
-        let (qualifier, column) = name.text.rsplit_once('.')?;
+        let (qualifier, column) = (name.qualifier()?, name.last());
         let lower = qualifier.to_lowercase();
         if let Some(main) = &self.plan.main
             && main.names.iter().any(|known| known.to_lowercase() == lower)
@@ -328,7 +328,7 @@ enum Resolved {
 
 /// The tables of a query that a name may speak of: those with its alias, if there are any.
 fn addressed<'s>(name: &Name, scope: &'s [Source]) -> Vec<&'s Source> {
-    let qualifier = name.text.rsplit_once('.').map(|(q, _)| q.to_lowercase());
+    let qualifier = name.qualifier().map(str::to_lowercase);
     let named = |source: &&Source| Some(source.alias.to_lowercase()) == qualifier;
     let by_alias: Vec<_> = scope.iter().filter(named).collect();
     match by_alias.is_empty() {
@@ -344,10 +344,9 @@ fn quoted(names: &[Arc<str>]) -> String {
 
 /// The part of a name that is the column; `None` if the part in front does not name the table.
 fn split<'n>(name: &'n Name, source: &Source) -> Option<&'n str> {
-    match name.text.rsplit_once('.') {
-        None => Some(&name.text),
-        Some((qualifier, column)) if Binder::names_source(source, qualifier) => Some(column),
-        Some(_) => None,
+    match name.qualifier() {
+        Some(qualifier) if !Binder::names_source(source, qualifier) => None,
+        _ => Some(name.last()),
     }
 }
 
@@ -377,7 +376,13 @@ fn unknown(column: &str, name: &Name, table: &Table) -> Diagnostic {
 pub(super) fn why(column: &str, table: &Table) -> Option<String> {
     let near = || nearest(column, table.columns.iter().map(|column| &*column.name));
     let reason = table.reason(column).map(str::to_owned);
-    reason.or_else(|| near().map(|near| format!("Did you mean \"{near}\"?")))
+    let apart = || {
+        let hint =
+            "A name in brackets is one part, its dots too: give each part brackets of its own.";
+        column.contains('.').then(|| hint.to_owned())
+    };
+    let meant = || near().map(|near| format!("Did you mean \"{near}\"?"));
+    reason.or_else(meant).or_else(apart)
 }
 
 /// The column is nobody's mistake: it may come back.

@@ -43,6 +43,8 @@ impl Binder<'_> {
             }
         }
         let (type_a, type_b) = (self.type_of(a), self.type_of(b));
+        self.no_number_as_bytes(type_a, b);
+        self.no_number_as_bytes(type_b, a);
         let spans = (a.span, b.span);
         let (a, b) = match (&a.kind, &b.kind) {
             // The type of a query's column is known when it is bound.
@@ -106,8 +108,7 @@ impl Binder<'_> {
             alias: Arc::clone(&alias),
         }]);
         let span = operand.span;
-        let text = format!("{ROWS}.{ROW_COLUMN}").into();
-        let kind = ExprKind::Column(Name { text, span });
+        let kind = ExprKind::Column(Name::qualified(ROWS, ROW_COLUMN, span));
         let equal = self.comparison(Binary::Equal, operand, &Expr { kind, span });
         self.scopes.pop();
         let exists = query::Expr::Exists(Box::new(query::Select {
@@ -242,6 +243,9 @@ impl Binder<'_> {
                 list.iter().find_map(|item| self.type_of(item)),
                 self.type_of(operand),
             );
+            self.no_number_as_bytes(type_item, operand);
+            list.iter()
+                .for_each(|item| self.no_number_as_bytes(type_operand, item));
             let operand = Box::new(self.operand(operand, type_item));
             let list = list
                 .iter()

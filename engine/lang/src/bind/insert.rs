@@ -102,13 +102,10 @@ impl Binder<'_> {
                 names::Column::Star(span) => {
                     let span = *span;
                     let starred = self.starred().into_iter().map(|(alias, column)| {
-                        let text = Arc::clone(&column.name);
-                        let qualified = format!("{alias}.{text}").into();
-                        let kind = ExprKind::Column(Name {
-                            text: qualified,
-                            span,
-                        });
-                        (Name { text, span }, Expr { kind, span })
+                        let name = Name::new(Arc::clone(&column.name), span);
+                        let qualified = Name::qualified(&alias, &column.name, span);
+                        let kind = ExprKind::Column(qualified);
+                        (name, Expr { kind, span })
                     });
                     items.extend(starred);
                 }
@@ -184,6 +181,7 @@ impl Binder<'_> {
         }
         if !is_reference {
             self.whole(column, expr);
+            self.no_number_as_bytes(Some(column.data_type), expr);
             let value = self.operand(expr, Some(column.data_type));
             let value = self.kept(column, expr, value);
             self.put(making, column, expr, value);

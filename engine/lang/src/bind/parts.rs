@@ -36,6 +36,19 @@ impl Binder<'_> {
         self.refuse(span, message, WHOLE);
     }
 
+    /// A number is not the bytes that stand for it: the key of a line in a tabular section.
+    pub(super) fn no_number_as_bytes(&mut self, place: Option<DataType>, expr: &Expr) {
+        let of_expr = self.type_of(expr);
+        if place == Some(DataType::Binary)
+            && matches!(of_expr, Some(DataType::Integer | DataType::Decimal))
+        {
+            let message = "a number stands where bytes are";
+            let hint = "CAST(… AS binary) makes bytes of a whole number: 4, the highest first, as the key of a line has them.";
+            let error = Diagnostic::error("E_TYPE", expr.span, message).hint(hint);
+            self.errors.push(error);
+        }
+    }
+
     /// Binds what has an identity: the argument of UUIDOF and its like. Of a column of several parts that is the reference.
     pub(super) fn identified(&mut self, function: &Function, expr: &Expr) -> query::Expr {
         use DataType::{Boolean, DateTime, Decimal, Integer, Text};

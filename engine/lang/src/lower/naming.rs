@@ -207,5 +207,5 @@ impl Lowering {
 
 /// Values have names of three parts: the kind, the object and the value.
 fn may_be_value(name: &Name) -> bool {
-    name.text.matches('.').count() >= 2
+    name.qualifier().is_some_and(|front| front.contains('.'))
 }

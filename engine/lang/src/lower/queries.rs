@@ -188,18 +188,12 @@ impl Lowering {
     fn column_name(&mut self, alias: Option<&Name>, expr: &ast::Expr, index: usize) -> Name {
         match (alias, &expr.kind) {
             (Some(alias), _) => alias.clone(),
-            (None, ast::ExprKind::Column(name)) => Name {
-                text: last_part(&name.text).into(),
-                span: name.span,
-            },
+            (None, ast::ExprKind::Column(name)) => Name::new(name.last(), name.span),
             _ => {
                 let text: Arc<str> = format!("Column{}", index + 1).into();
                 let message = format!("the expression has no name; it becomes \"{text}\"");
                 self.warning("W006", expr.span, message);
-                Name {
-                    text,
-                    span: expr.span,
-                }
+                Name::new(text, expr.span)
             }
         }
     }
@@ -229,7 +223,7 @@ impl Lowering {
                     let text: Arc<str> = format!("Column{}", index + 1).into();
                     let span = expr.span;
                     let expr = self.query_expr(expr, parameters);
-                    let name = Name { text, span };
+                    let name = Name::new(text, span);
                     names::Column::Named { name, expr }
                 }
             });
@@ -568,7 +562,7 @@ fn main_query(query: &Query, into: Arc<str>) -> MainQuery {
             alias: Some(alias), ..
         } => Some(Arc::clone(&alias.text)),
         ColumnItem::Expr { expr, .. } => match &expr.kind {
-            ast::ExprKind::Column(name) => Some(last_part(&name.text).into()),
+            ast::ExprKind::Column(name) => Some(name.last().into()),
             _ => None,
         },
         ColumnItem::Star(_) => None,

@@ -237,7 +237,7 @@ impl Parser<'_> {
     fn in_list(&mut self, left: Tree, negated: bool) -> Parsed<Tree> {
         let start = left.expr.span;
         if self.peek(1).kind == TokenKind::Word(Some(Keyword::Select)) {
-            let query = Box::new(self.subquery()?);
+            let query = self.subquery()?;
             let kind = ExprKind::InQuery {
                 operand: Box::new(left.expr),
                 query,
@@ -339,7 +339,7 @@ impl Parser<'_> {
     fn grouped(&mut self) -> Parsed<Tree> {
         let start = self.token().span;
         if self.peek(1).kind == TokenKind::Word(Some(Keyword::Select)) {
-            let query = Box::new(self.subquery()?);
+            let query = self.subquery()?;
             return Ok(Tree::leaf(ExprKind::Subquery(query), self.span_from(start)));
         }
         let mut inner = self.parenthesised(|parser| parser.tree(OR))?;
@@ -354,7 +354,7 @@ impl Parser<'_> {
             Some(Keyword::Case) => return self.case_expression(),
             Some(Keyword::Exists) if is_call => {
                 self.advance();
-                let query = Box::new(self.subquery()?);
+                let query = self.subquery()?;
                 let span = self.span_from(token.span);
                 return Ok(Tree::leaf(ExprKind::Exists(query), span));
             }

@@ -1,5 +1,6 @@
 //! Names, variables and their paths, types, addresses with templates.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use dajet_core::diagnostic::nearest;
@@ -51,10 +52,7 @@ impl Parser<'_> {
     pub(super) fn any_word(&mut self, expected: &str) -> Parsed<Name> {
         let span = self.token().span;
         match self.name_part() {
-            Some(part) => Ok(Name {
-                text: part.into(),
-                span,
-            }),
+            Some(part) => Ok(Name::new(part, span)),
             None => Err(self.unexpected(expected)),
         }
     }
@@ -75,14 +73,17 @@ impl Parser<'_> {
     pub(super) fn any_dotted_name(&mut self, expected: &str) -> Parsed<Name> {
         let first = self.any_word(expected)?;
         let mut text = first.text.to_string();
+        let mut dot = None;
         while self.eat_name_dot()? {
             let part = self.any_word("a name behind \".\"")?;
+            dot = NonZeroU32::new(text.len() as u32);
             text.push('.');
             text.push_str(&part.text);
         }
         Ok(Name {
             text: text.into(),
             span: self.span_from(first.span),
+            dot,
         })
     }
 
@@ -101,10 +102,7 @@ impl Parser<'_> {
             text.push(joint);
             text.push_str(&part.text);
         }
-        Ok(Name {
-            text: text.into(),
-            span: self.span_from(first.span),
-        })
+        Ok(Name::new(text, self.span_from(first.span)))
     }
 
     /// Takes the dot inside a name; blanks around it are reported.
@@ -142,10 +140,7 @@ impl Parser<'_> {
         }
         self.advance();
         let span = Span::new(token.span.start, token.span.end);
-        Ok(Name {
-            text: self.slice(span)[1..].into(),
-            span,
-        })
+        Ok(Name::new(&self.slice(span)[1..], span))
     }
 
     /// `@variable.member[selector]…`
@@ -314,10 +309,7 @@ impl Parser<'_> {
             let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
             let span = Span::new(part.start + 1, part.end - 1);
             if is_name {
-                return Some(TemplatePart::Environment(Name {
-                    text: name.into(),
-                    span,
-                }));
+                return Some(TemplatePart::Environment(Name::new(name, span)));
             }
             self.error(
                 span,

@@ -118,11 +118,11 @@ impl Parser<'_> {
         })
     }
 
-    /// `( SELECT … )`
-    pub(super) fn subquery(&mut self) -> Parsed<Query> {
+    /// `( SELECT … )`. In a box at once: a query is large, and the stack holds one for each level.
+    pub(super) fn subquery(&mut self) -> Parsed<Box<Query>> {
         self.parenthesised(|parser| {
             let start = parser.expect_keyword(Keyword::Select)?;
-            parser.deeper(|parser| parser.query(start, Into::Forbidden))
+            parser.deeper(|parser| parser.query(start, Into::Forbidden).map(Box::new))
         })
     }
 
@@ -306,7 +306,7 @@ impl Parser<'_> {
         let mut query = None;
         let table = if self.kind() == TokenKind::OpenParen {
             if self.peek(1).kind == TokenKind::Word(Some(Keyword::Select)) {
-                query = Some(Box::new(self.subquery()?));
+                query = Some(self.subquery()?);
             } else {
                 self.unsupported(self.peek(1).span, "a join in brackets");
                 self.parenthesised(|parser| {
@@ -318,10 +318,7 @@ impl Parser<'_> {
                     Ok(())
                 })?;
             }
-            Name {
-                text: "".into(),
-                span: self.span_from(start),
-            }
+            Name::new("", self.span_from(start))
         } else {
             self.dotted_name("the name of a table")?
         };
@@ -389,18 +386,14 @@ impl Parser<'_> {
             single = word == "object";
             self.advance();
         }
-        let query = self.subquery()?;
+        let query = *self.subquery()?;
         let name = match self.alias(&[Keyword::Where, Keyword::Append])? {
             Some(name) => name,
             None => {
                 let hint =
                     "Write the name of the member behind the query: APPEND (SELECT …) AS name.";
                 self.error(start, "\"APPEND\" has no name", hint);
-                let span = start;
-                Name {
-                    text: "Append".into(),
-                    span,
-                }
+                Name::new("Append", start)
             }
         };
         Ok(AppendItem {

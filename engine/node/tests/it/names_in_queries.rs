@@ -1,5 +1,7 @@
 //! References and columns of several types in queries: the same answers of PostgreSQL and of SQLite.
 
+use super::node::run_script;
+use super::servers::Database;
 use super::twins::Twins;
 
 #[test]
@@ -180,4 +182,60 @@ fn columns_of_several_types_are_joined_and_united() {
         3,
         &["column \"a\" of the UNION consists of different parts", "script.djs:4:"],
     );
+}
+
+#[test]
+fn the_key_of_a_line_is_bytes_and_no_number() {
+    let twins = Twins::new();
+    let lines = "Справочник.Номенклатура.Штрихкоды";
+    twins.print(
+        &format!(
+            "DECLARE @k integer = 77
+             INSERT {lines} SELECT KeyField = CAST(@k AS binary), Штрихкод = 'ключ'
+             SELECT k = CAST(KeyField AS integer), KeyField INTO @t FROM {lines} WHERE KeyField = CAST(77 AS binary)
+             PRINT JSON(@t)"
+        ),
+        &[r#"[{"k":77,"KeyField":"AAAATQ=="}]"#],
+    );
+    let hint = "CAST(… AS binary) makes bytes of";
+    for wrong in [
+        format!("SELECT Штрихкод INTO @t FROM {lines} WHERE KeyField = 1"),
+        format!("INSERT {lines} SELECT KeyField = 5"),
+    ] {
+        twins.refuse(&wrong, 3, &["a number stands where bytes are", hint]);
+    }
+    let computed = format!("SELECT k = 1 INTO @o\nINSERT {lines} SELECT KeyField = @o.k");
+    twins.refuse(&computed, 1, &["KeyField", hint]);
+}
+
+#[test]
+fn a_name_in_brackets_is_one_part_with_its_dots() {
+    let tables = "CREATE TABLE \"склад.товары\" (\"цена.нетто\" integer NOT NULL, \"имя\" text);
+         INSERT INTO \"склад.товары\" VALUES (2, 'гвоздь')";
+    let database = Database::create("brackets", tables);
+    let folder = tempfile::tempdir().expect("a folder");
+    super::sqlite::make(folder.path(), "склад.db", tables);
+    for address in [&database.address(), "sqlite://склад.db"] {
+        let script = |column: &str| {
+            format!(
+                "DECLARE @o object
+                 DECLARE @t array
+                 USE '{address}'
+                   INSERT [склад.товары] SELECT [цена.нетто] = т.{column} + 1, имя = 'шуруп' FROM [склад.товары] AS т
+                   SELECT [цена.нетто], имя INTO @t FROM [склад.товары] WHERE [склад.товары].[цена.нетто] > 1 ORDER BY [цена.нетто]
+                   FOR @o IN @t PRINT @o.[цена.нетто] + ' ' + @o.имя END
+                 END"
+            )
+        };
+        let run = run_script(folder.path(), &script("[цена.нетто]"), &[]);
+        run.expect(0, &[]);
+        assert_eq!(run.out, "2 гвоздь\n3 шуруп\n", "{run}");
+        run_script(folder.path(), &script("[т.цена]"), &[]).expect(
+            3,
+            &[
+                "unknown column \"т.цена\"",
+                "A name in brackets is one part",
+            ],
+        );
+    }
 }
