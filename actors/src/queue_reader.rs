@@ -7,7 +7,7 @@ use actix::prelude::*;
 use dajet_core::{
     Address, Limit, Read, Record, Service, Severity, Source, SourceSpec, SystemError,
 };
-use dajet_lang::{Knowledge, SourceParameters, SourceStart, bind};
+use dajet_lang::{Bound, Knowledge, SourceParameters, SourceStart, bind};
 use tracing::Instrument;
 
 use crate::batch::{Claimed, ReadBatch};
@@ -83,6 +83,8 @@ struct Opened {
     /// The database; none for a broker.
     service: Option<Arc<dyn Service>>,
     source: Box<dyn Source>,
+    /// The statement of a table; none for a broker.
+    bound: Option<Bound>,
     parameters: Record,
     /// What the database has told of names in TOP and WHERE.
     knowledge: Knowledge,
@@ -162,6 +164,7 @@ impl Work {
         Ok(Opened {
             service: None,
             source,
+            bound: None,
             parameters: Record::new(),
             knowledge: Knowledge::default(),
             strict: false,
@@ -188,7 +191,7 @@ impl Work {
         })?;
         let source = service
             .source(SourceSpec {
-                statement: bound.statement,
+                statement: Arc::clone(&bound.statement),
                 session_name: script.session_name(),
                 permits: generation.permits.total(),
             })
@@ -204,6 +207,7 @@ impl Work {
         let mut opened = Opened {
             service: Some(service),
             source,
+            bound: Some(bound),
             parameters: Record::new(),
             knowledge: Knowledge::default(),
             strict: plan.strict,
@@ -223,7 +227,10 @@ impl Work {
             let parameters = plan.source_parameters(generation.pipeline, &variables, knowledge);
             let question = match parameters.map_err(|error| Failed::retried(error.into()))? {
                 SourceParameters::Values(values) => {
-                    opened.parameters = values;
+                    opened.parameters = match &opened.bound {
+                        Some(bound) => bound.adapt(values),
+                        None => values,
+                    };
                     return Ok(());
                 }
                 SourceParameters::Ask(question) => question,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dajet_core::query::{self, Binary, Part, Unary};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Value};
+use dajet_core::{Column, DataType, Diagnostic, Value};
 
 use super::columns::{FoundColumn, part_of, with_role};
 use super::parts::{references, several};
@@ -148,35 +148,75 @@ impl Binder<'_> {
         }
     }
 
-    fn equal_reference(&mut self, (alias, column): &FoundColumn, other: &Expr) -> query::Expr {
-        let mut both: Option<query::Expr> = None;
-        let roles = [
-            (ColumnRole::TypeCode, Part::TypeCode),
-            (ColumnRole::Reference, Part::Reference),
-        ];
-        for (role, part) in roles {
-            let physical = match (with_role(column, role), part) {
-                (Some(physical), _) => physical,
-                (None, Part::Reference) => match column.single() {
-                    Some(only) => only,
-                    None => continue,
-                },
-                (None, _) => continue,
-            };
+    /// Type codes are compared where one of the sides stores them, whichever it is.
+    fn equal_reference(&mut self, found: &FoundColumn, other: &Expr) -> query::Expr {
+        let both = |a, b| query::Expr::Binary(Binary::And, Box::new(a), Box::new(b));
+        let equal = |a, b| query::Expr::Binary(Binary::Equal, Box::new(a), Box::new(b));
+        let (alias, column) = found;
+        let codes = self.same_code(found, other);
+        let own = with_role(column, ColumnRole::Reference).or_else(|| column.single());
+        let same = own.and_then(|own| {
+            let other = self.part(other, column, Part::Reference)?;
             let own = query::Expr::Column {
                 alias: Arc::clone(alias),
-                column: part_of(column, physical),
+                column: part_of(column, own),
             };
-            let Some(other) = self.part(other, column, part) else {
-                continue;
-            };
-            let equal = query::Expr::Binary(Binary::Equal, Box::new(own), Box::new(other));
-            both = Some(match both {
-                None => equal,
-                Some(first) => query::Expr::Binary(Binary::And, Box::new(first), Box::new(equal)),
-            });
+            Some(equal(own, other))
+        });
+        match (codes, same) {
+            (Some(codes), Some(same)) => both(codes, same),
+            (codes, same) => codes.or(same).unwrap_or(query::Expr::Literal(Value::Null)),
         }
-        both.unwrap_or(query::Expr::Literal(Value::Null))
+    }
+
+    /// That the other side is a reference of the same kind, if there is a type code to compare.
+    fn same_code(&mut self, (alias, column): &FoundColumn, other: &Expr) -> Option<query::Expr> {
+        if let Some((other_alias, other)) = self.reference(other) {
+            return self.equal_codes((alias, column), (&other_alias, &other));
+        }
+        let own = with_role(column, ColumnRole::TypeCode)?;
+        let own = query::Expr::Column {
+            alias: Arc::clone(alias),
+            column: part_of(column, own),
+        };
+        let errors = self.errors.len();
+        let theirs = match &other.kind {
+            ExprKind::Parameter(_) | ExprKind::Literal(_) | ExprKind::Column(_) => {
+                self.part(other, column, Part::TypeCode)?
+            }
+            _ => match self.type_of_any(other) {
+                _ if self.errors.len() > errors => return None,
+                // an identity has no type code
+                Some(DataType::Uuid | DataType::Binary) => return None,
+                Some(DataType::Entity(code)) if code != 0 => self.known_code(code)?,
+                _ => {
+                    let message = format!(
+                        "column \"{}\" is compared with an expression whose type code is not known",
+                        column.name
+                    );
+                    let hint = "Compare it with a variable or a column, or identities by UUIDOF.";
+                    let error = Diagnostic::error("E_UNSUPPORTED", other.span, message);
+                    self.errors.push(error.hint(hint));
+                    return None;
+                }
+            },
+        };
+        Some(query::Expr::Binary(
+            Binary::Equal,
+            Box::new(own),
+            Box::new(theirs),
+        ))
+    }
+
+    /// The logical type of an expression, that of a query's column too.
+    fn type_of_any(&mut self, expr: &Expr) -> Option<DataType> {
+        match &expr.kind {
+            ExprKind::Subquery(query) => {
+                let query = self.single(query)?;
+                query.columns.first()?.data_type
+            }
+            _ => self.type_of(expr),
+        }
     }
 
     /// The part of the other side of a comparison with, or of a value for, a reference column; `None` if it has none.
@@ -221,13 +261,7 @@ impl Binder<'_> {
                 alias,
                 column: part_of(&found, physical),
             }),
-            (None, DataType::Entity(code)) if part == Part::TypeCode && code != 0 => {
-                let entity = dajet_core::Entity {
-                    code,
-                    ..dajet_core::Entity::default()
-                };
-                Some(self.constant(Value::Entity(entity), found.data_type, part))
-            }
+            (None, DataType::Entity(code)) if part == Part::TypeCode => self.known_code(code),
             (None, _) if part == Part::Reference => Some(query::Expr::Column {
                 alias,
                 column: found,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dajet_core::query::{self, Binary, Part, Unary};
 use dajet_core::schema::ColumnRole;
-use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Value};
+use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Value};
 
 use super::Binder;
 use super::columns::{FoundColumn, part_of, with_role};
@@ -43,24 +43,35 @@ impl Binder<'_> {
         };
         let code = with_role(&column, ColumnRole::TypeCode).map(number);
         match (column.data_type, with_role(&column, ColumnRole::Tag)) {
-            (DataType::Union, Some(tag)) => {
+            (DataType::Union, Some(tag)) if with_role(&column, ColumnRole::Reference).is_some() => {
+                let code = code.unwrap_or_else(|| self.only_code(&column, operand.span));
                 let reference = self.has_tag(&alias, &column, tag, REFERENCE);
-                match code {
-                    Some(code) => query::Expr::Case {
-                        branches: vec![(reference, code)],
-                        otherwise: Some(Box::new(number(tag))),
-                    },
-                    None => number(tag),
+                query::Expr::Case {
+                    branches: vec![(reference, code)],
+                    otherwise: Some(Box::new(number(tag))),
                 }
             }
-            (data_type, _) => code.unwrap_or_else(|| {
-                let code = match data_type {
-                    DataType::Entity(code) => code.into(),
-                    other => type_code(word(other)),
-                };
-                query::Expr::Literal(Value::Integer(code))
+            (DataType::Union, Some(tag)) => number(tag),
+            (data_type, _) => code.unwrap_or_else(|| match data_type {
+                DataType::Entity(_) => self.only_code(&column, operand.span),
+                other => query::Expr::Literal(Value::Integer(type_code(word(other)))),
             }),
         }
+    }
+
+    /// The type code of the references in a column that stores none, for they are all of one kind.
+    fn only_code(&mut self, column: &Column, span: Span) -> query::Expr {
+        let code = kind_of(column);
+        if code == 0 {
+            let message = format!(
+                "nobody tells the kind of references in column \"{}\"",
+                column.name
+            );
+            let hint = "A mapping file does not tell where a reference of one kind leads: compare its identity by UUIDOF.";
+            let error = Diagnostic::error("E_UNSUPPORTED", span, message).hint(hint);
+            self.errors.push(error);
+        }
+        query::Expr::Literal(Value::Integer(code.into()))
     }
 
     /// `column = TYPEOF(x)` compares the type of the column.
@@ -122,11 +133,11 @@ impl Binder<'_> {
             }
             ExprKind::Column(name) => match self.quietly(name)? {
                 found if found.1.data_type == DataType::Union => self.equal_unions(&own, &found),
-                found => self.equal_column(&own, side, (other, &found)),
+                found => self.equal_column(&own, side, &found),
             },
             ExprKind::Cast(_, DataType::Entity(_)) => {
                 let found = self.reference(other)?;
-                self.equal_column(&own, side, (other, &found))
+                self.equal_column(&own, side, &found)
             }
             _ => {
                 let data_type = self.type_of(other)?;
@@ -152,23 +163,60 @@ impl Binder<'_> {
         &mut self,
         own: &FoundColumn,
         side: &Expr,
-        (other, (other_alias, found)): (&Expr, &FoundColumn),
+        (other_alias, found): &FoundColumn,
     ) -> Option<query::Expr> {
         let (tag, role) = share(found.data_type)?;
         let Some((mut equal, value)) = self.share_of(own, side, (tag, role)) else {
             return Some(query::Expr::Literal(Value::Null));
         };
         let (alias, column) = own;
-        if role == ColumnRole::Reference
-            && let Some(code) = with_role(column, ColumnRole::TypeCode)
-            && let Some(theirs) = self.part(other, column, Part::TypeCode)
-        {
-            let same = both(Binary::Equal, part(alias, column, code), theirs);
+        let codes = match role {
+            ColumnRole::Reference => self.equal_codes((alias, column), (other_alias, found)),
+            _ => None,
+        };
+        if let Some(same) = codes {
             equal = both(Binary::And, equal, same);
         }
         let theirs = with_role(found, role).or_else(|| found.single())?;
         let same = both(Binary::Equal, value, part(other_alias, found, theirs));
         Some(both(Binary::And, equal, same))
+    }
+
+    /// The references of two columns are of the same kind; nothing to compare if neither stores a type code, or one that
+    /// stores none has no known kind.
+    pub(super) fn equal_codes(
+        &mut self,
+        (alias, column): (&Arc<str>, &Column),
+        (other_alias, other): (&Arc<str>, &Column),
+    ) -> Option<query::Expr> {
+        let code = |column| with_role(column, ColumnRole::TypeCode);
+        let (own, theirs) = (code(column), code(other));
+        if own.or(theirs).is_none() {
+            return None;
+        }
+        let own = self.code_of(alias, column, own)?;
+        let theirs = self.code_of(other_alias, other, theirs)?;
+        Some(both(Binary::Equal, own, theirs))
+    }
+
+    /// The type code of a column's references as bytes, stored or known.
+    fn code_of(
+        &mut self,
+        alias: &Arc<str>,
+        column: &Column,
+        stored: Option<&PhysicalColumn>,
+    ) -> Option<query::Expr> {
+        if let Some(stored) = stored {
+            return Some(part(alias, column, stored));
+        }
+        self.known_code(kind_of(column))
+    }
+
+    /// A type code as bytes, if it is known.
+    pub(super) fn known_code(&mut self, code: i32) -> Option<query::Expr> {
+        let uuid = Default::default();
+        let kind = Value::Entity(Entity { code, uuid });
+        (code != 0).then(|| self.constant(kind, DataType::Entity(code), Part::TypeCode))
     }
 
     /// That a column of several types holds a value of this one, and the part that holds it.
@@ -217,7 +265,23 @@ impl Binder<'_> {
                 });
             }
         }
-        equal
+        let other_kind = {
+            let only = |column: &Column| match with_role(column, ColumnRole::TypeCode) {
+                None => column.reference_code,
+                Some(_) => 0,
+            };
+            let kinds = (only(&a.1), only(&b.1));
+            kinds.0 != 0 && kinds.1 != 0 && kinds.0 != kinds.1
+        };
+        let tag = with_role(&a.1, ColumnRole::Tag).filter(|_| other_kind);
+        match (equal, tag) {
+            (Some(equal), Some(tag)) => {
+                let is_reference = self.has_tag(&a.0, &a.1, tag, REFERENCE);
+                let is_other = query::Expr::Unary(Unary::Not, Box::new(is_reference));
+                Some(both(Binary::And, equal, is_other))
+            }
+            (equal, _) => equal,
+        }
     }
 
     /// What a column holds is no reference, or one of the only kind that the other column keeps.
@@ -228,20 +292,9 @@ impl Binder<'_> {
     ) -> Option<query::Expr> {
         let tag = with_role(column, ColumnRole::Tag)?;
         with_role(other, ColumnRole::Reference)?;
-        let kept = Entity {
-            code: other.reference_code,
-            ..Entity::default()
-        };
-        if kept.code == 0 {
-            return None;
-        }
+        let kept = self.known_code(other.reference_code)?;
         let is_reference = self.has_tag(alias, column, tag, REFERENCE);
         let is_other = query::Expr::Unary(Unary::Not, Box::new(is_reference));
-        let kept = self.constant(
-            Value::Entity(kept),
-            DataType::Entity(kept.code),
-            Part::TypeCode,
-        );
         let same = both(Binary::Equal, part(alias, column, code), kept);
         Some(both(Binary::Or, is_other, same))
     }
@@ -270,6 +323,14 @@ fn part(alias: &Arc<str>, column: &Column, part: &PhysicalColumn) -> query::Expr
     query::Expr::Column {
         alias: Arc::clone(alias),
         column: part_of(column, part),
+    }
+}
+
+/// The type code of all the references in a column; 0 if they have several, or if it is not known.
+pub(super) fn kind_of(column: &Column) -> i32 {
+    match column.data_type {
+        DataType::Entity(code) => code,
+        _ => column.reference_code,
     }
 }
 

@@ -15,7 +15,8 @@
 //!
 //! A line `Перечисление.СтавкиНДС.НДС10 = {37:…}` tells of a value, `Справочник.Номенклатура # 36` of an object of metadata.
 //!
-//! `empty`: unnamed columns get the empty value of their type. `two`: a reference in two columns.
+//! `empty`: unnamed columns get the empty value of their type. `two`: a reference in two columns, `tagged`: with a tag beside.
+//! A `union` holds numbers, texts and references, with `boolean` those too, `bare` no texts; `union(36)` references of one kind.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -164,10 +165,13 @@ fn read_column(line: &str) -> Column {
     let name = words.next().expect("a column has a name");
     let type_name = words.next().expect("a column has a type");
     let flags: Vec<&str> = words.collect();
-    let code = type_name
-        .strip_prefix("entity(")
-        .and_then(|rest| rest.strip_suffix(')'));
-    let data_type = match (type_name, code) {
+    let code_of = |word| {
+        let code = type_name.strip_prefix(word)?.strip_prefix('(')?;
+        let code = code.strip_suffix(')')?.parse();
+        Some(code.expect("a type code is a number"))
+    };
+    let only_code: Option<i32> = code_of("union");
+    let data_type = match (type_name, code_of("entity")) {
         ("boolean", _) => DataType::Boolean,
         ("integer", _) => DataType::Integer,
         ("decimal", _) => DataType::Decimal,
@@ -176,8 +180,9 @@ fn read_column(line: &str) -> Column {
         ("binary", _) => DataType::Binary,
         ("uuid", _) => DataType::Uuid,
         ("union", _) => DataType::Union,
+        _ if only_code.is_some() => DataType::Union,
         ("entity", _) => DataType::Entity(0),
-        (_, Some(code)) => DataType::Entity(code.parse().expect("a type code is a number")),
+        (_, Some(code)) => DataType::Entity(code),
         (other, _) => panic!("unknown type {other}"),
     };
     let part = |suffix: &str, role| PhysicalColumn {
@@ -188,10 +193,23 @@ fn read_column(line: &str) -> Column {
         generated: flags.contains(&"generated"),
     };
     let parts = match data_type {
-        DataType::Union => vec![
+        DataType::Union => {
+            let mut parts = vec![part("_TYPE", ColumnRole::Tag)];
+            if flags.contains(&"boolean") {
+                parts.push(part("_L", ColumnRole::Boolean));
+            }
+            parts.push(part("_N", ColumnRole::Number));
+            if !flags.contains(&"bare") {
+                parts.push(part("_S", ColumnRole::Text));
+            }
+            if only_code.is_none() {
+                parts.push(part("_RTRef", ColumnRole::TypeCode));
+            }
+            parts.push(part("_RRRef", ColumnRole::Reference));
+            parts
+        }
+        DataType::Entity(_) if flags.contains(&"tagged") => vec![
             part("_TYPE", ColumnRole::Tag),
-            part("_N", ColumnRole::Number),
-            part("_S", ColumnRole::Text),
             part("_RTRef", ColumnRole::TypeCode),
             part("_RRRef", ColumnRole::Reference),
         ],
@@ -204,5 +222,8 @@ fn read_column(line: &str) -> Column {
         DataType::Entity(_) => vec![part("_RRef", ColumnRole::Reference)],
         _ => vec![part("", ColumnRole::Value)],
     };
-    Column::new(name.into(), data_type, parts)
+    Column {
+        reference_code: only_code.unwrap_or(0),
+        ..Column::new(name.into(), data_type, parts)
+    }
 }

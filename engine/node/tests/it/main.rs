@@ -28,6 +28,7 @@ mod rabbitmq;
 mod schema;
 mod sequences;
 mod servers;
+mod several_types;
 mod sqlite;
 mod stopping;
 mod tidy;
