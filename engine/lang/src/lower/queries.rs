@@ -353,8 +353,31 @@ impl Lowering {
         self.query_expr(top, parameters)
     }
 
+    /// A source reads one table: what stands in others is looked up behind it.
+    fn no_query_within(&mut self, consume: &Consume) {
+        let columns = consume.columns.iter().filter_map(|item| match item {
+            ColumnItem::Star(_) => None,
+            ColumnItem::Expr { expr, .. } => Some(expr),
+        });
+        let exprs = columns.chain(&consume.filter);
+        let is_query = &mut |expr: &ast::Expr| {
+            use ast::ExprKind::{Exists, InQuery, Subquery};
+            matches!(expr.kind, InQuery { .. } | Exists(_) | Subquery(_))
+        };
+        let found: Vec<Span> = exprs
+            .filter(|expr| any(expr, is_query))
+            .map(|expr| expr.span)
+            .collect();
+        for span in found {
+            let message = "a query within CONSUME is not supported yet";
+            let hint = "Select behind the source, and pass over the record by IF.";
+            self.hinted("E_UNSUPPORTED", span, message, hint);
+        }
+    }
+
     /// `CONSUME … FROM table`
     pub(super) fn drain(&mut self, consume: &Consume) -> (names::Drain, Vec<program::Expr>) {
+        self.no_query_within(consume);
         let mut parameters = Vec::new();
         let columns = self.columns(&consume.columns, &mut parameters);
         let top = match &consume.top {
