@@ -12,6 +12,7 @@ mod claims;
 mod codes;
 mod committer;
 mod error;
+mod foresight;
 mod generation;
 pub mod invariants;
 mod mailbox;
@@ -29,6 +30,7 @@ mod transformer;
 
 pub use arbiters::Arbiters;
 pub use error::PipelineError;
+pub use foresight::{Foresight, foresee};
 pub use observe::{Observer, Snapshot, State};
 pub use script::{Outcome, ScriptSpec, run};
 pub use services::Services;

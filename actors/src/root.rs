@@ -11,9 +11,12 @@ use dajet_lang::machine::{
 };
 use dajet_lang::plan::ProgramId;
 use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 use tracing::error;
 
+use crate::backoff::{Failures, Verdict};
 use crate::batch::{Opening, Output, Outputs};
+use crate::claims;
 use crate::error::PipelineError;
 use crate::pipeline::{self, Order};
 use crate::script::{Answered, Failure, FailureKind, Script, Tokens, now};
@@ -35,10 +38,40 @@ pub(crate) struct Root {
     tokens: Tokens,
     gathered: Outputs,
     sinks: BTreeMap<SinkId, Box<dyn Sink>>,
+    /// It has written, sent or run something: it cannot begin again.
+    acted: bool,
+}
+
+/// Runs a program to its end. In a script that drains queues, what fails before the program has done anything is tried again, as a
+/// source is: a script that is started while a database is out of order waits for it.
+pub(crate) async fn run(
+    script: &Arc<Script>,
+    machine: MachineSpec,
+    tokens: &Tokens,
+) -> Result<ProgramEnd, Failure> {
+    let mut failures = Failures::new(&script.spec.settings);
+    loop {
+        let mut root = Root::new(script.clone(), machine.clone(), tokens.clone());
+        let failure = match root.run(Resume::Start(now())).await {
+            Err(failure) if !root.acted && tokens.waits && failure.may_heal() => failure,
+            ended => return ended,
+        };
+        script.begins_again(&failure.error);
+        let Verdict::Pause(pause) = failures.next(Instant::now(), script.seeds.next()) else {
+            return Err(Failure::given_up(failure.error));
+        };
+        tokio::select! {
+            biased;
+            () = tokens.kill.cancelled() => return Ok(ProgramEnd::Stopped),
+            () = tokens.stop.cancelled() => return Ok(ProgramEnd::Stopped),
+            () = tokio::time::sleep(pause) => {}
+        }
+        script.spec.observer.retried();
+    }
 }
 
 impl Root {
-    pub(crate) fn new(script: Arc<Script>, machine: MachineSpec, tokens: Tokens) -> Self {
+    fn new(script: Arc<Script>, machine: MachineSpec, tokens: Tokens) -> Self {
         let machine = Machine::new(machine);
         Self {
             script,
@@ -46,14 +79,20 @@ impl Root {
             tokens,
             gathered: Outputs::default(),
             sinks: BTreeMap::new(),
+            acted: false,
         }
     }
 
     /// Runs to the end. A stop ends it before its next statement; what is gathered is delivered before the program ends.
-    pub(crate) async fn run(&mut self, start: Resume) -> Result<ProgramEnd, Failure> {
+    async fn run(&mut self, start: Resume) -> Result<ProgramEnd, Failure> {
         let tokens = self.tokens.clone();
         let mut step = self.machine.resume(start)?;
         loop {
+            self.acted |= match &step {
+                Step::Emit(..) | Step::Run(_) => true,
+                Step::Call { bound, .. } => bound.writes(),
+                _ => false,
+            };
             let answered = match step {
                 Step::Done { returned } => {
                     self.flush().await?;
@@ -118,10 +157,8 @@ impl Root {
                 let span = plan.statement(statement).span;
                 let failed = |error| PipelineError::system(error, span);
                 let service = script.spec.services.open(&address).map_err(failed)?;
-                let answer = service
-                    .execute(&bound, &[parameters])
-                    .await
-                    .map_err(failed)?;
+                let answer = service.execute(&bound, &[parameters]).await;
+                let answer = answer.map_err(|error| claims::failed(&service, error, span))?;
                 return Ok(Answered::Resume(Resume::Answer(answer)));
             }
             Step::Emit(sink, record) => {
@@ -341,6 +378,5 @@ async fn iterate(
         environment: spec.environment.clone(),
         seed: script.seeds.next(),
     };
-    let mut root = Root::new(script.clone(), machine, tokens);
-    root.run(Resume::Start(now())).await
+    run(&script, machine, &tokens).await
 }

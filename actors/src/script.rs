@@ -7,21 +7,22 @@ use std::sync::Arc;
 use dajet_core::contract;
 use dajet_core::schema::Known;
 use dajet_core::span::position;
-use dajet_core::{Address, Diagnostic, Schema, Service, Span, SystemError, Value};
+use dajet_core::{Address, Diagnostic, ErrorClass, Schema, Service, Span, SystemError, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
 use futures::FutureExt;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use crate::arbiters::Arbiters;
 use crate::backoff::Seeds;
 use crate::error::PipelineError;
+use crate::foresight::foresee;
 use crate::observe::Observer;
 pub(crate) use crate::root::perform;
-use crate::root::{ProgramEnd, Root};
+use crate::root::{self, ProgramEnd};
 use crate::services::Services;
 use crate::settings::Settings;
 
@@ -65,12 +66,18 @@ pub enum Outcome {
 
 /// Runs a script to its end, inside an actix System. `stop` reads no more and drains; `kill` releases at once.
 pub async fn run(spec: ScriptSpec, stop: CancellationToken, kill: CancellationToken) -> Outcome {
-    run_script(Script::new(spec), Tokens { stop, kill }).await
+    run_script(Script::new(spec), stop, kill).await
 }
 
-pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
+pub(crate) async fn run_script(
+    script: Script,
+    stop: CancellationToken,
+    kill: CancellationToken,
+) -> Outcome {
     let script = Arc::new(script);
     let spec = &script.spec;
+    let waits = !spec.settings.until_idle && !spec.plan.pipelines().is_empty();
+    let tokens = Tokens { stop, kill, waits };
     let machine = MachineSpec {
         plan: spec.plan.clone(),
         program: spec.plan.root(),
@@ -79,11 +86,12 @@ pub(crate) async fn run_script(script: Script, tokens: Tokens) -> Outcome {
         environment: spec.environment.clone(),
         seed: script.seeds.next(),
     };
-    let mut root = Root::new(script.clone(), machine, tokens.clone());
     spec.observer.begun();
-    let ran = root
-        .run(Resume::Start(now()))
-        .instrument(script.log_span.clone());
+    let ran = async {
+        script.foresee(&tokens).await?;
+        root::run(&script, machine, &tokens).await
+    };
+    let ran = ran.instrument(script.log_span.clone());
     let ran = AssertUnwindSafe(ran).catch_unwind().await;
     // What a panicking adapter leaves behind is dropped with the program, and nothing of it is used again.
     let ended = ran.unwrap_or_else(|_| Err(PipelineError::Panic { actor: "script" }.into()));
@@ -112,14 +120,17 @@ pub(crate) struct Tokens {
     pub(crate) stop: CancellationToken,
     /// Release at once.
     pub(crate) kill: CancellationToken,
+    /// Programs wait for databases that are out of order before they do anything.
+    pub(crate) waits: bool,
 }
 
 impl Tokens {
-    /// Tokens for what runs inside something that can be stopped.
+    /// Tokens for what runs inside of a batch, which is given back when it fails: nothing waits while rows are held.
     pub(crate) fn of(stop: &CancellationToken) -> Self {
         Self {
             stop: stop.child_token(),
             kill: CancellationToken::new(),
+            waits: false,
         }
     }
 
@@ -128,6 +139,7 @@ impl Tokens {
         Self {
             stop: self.stop.child_token(),
             kill: self.kill.child_token(),
+            waits: self.waits,
         }
     }
 }
@@ -162,6 +174,19 @@ impl Failure {
             error,
             kind: FailureKind::GivenUp,
         }
+    }
+
+    /// True for a statement that its database may take another time: no value is wrong, and no word of the script.
+    pub(crate) fn may_heal(&self) -> bool {
+        let of_system = matches!(
+            self.error,
+            PipelineError::System { .. } | PipelineError::Bind { .. }
+        );
+        let class = matches!(
+            self.error.class(),
+            ErrorClass::Transient | ErrorClass::Misconfigured
+        );
+        self.kind == FailureKind::Statement && of_system && class && !self.error.is_mistake()
     }
 }
 
@@ -229,6 +254,25 @@ impl Script {
             #[cfg(feature = "testing")]
             defect: None,
         }
+    }
+
+    /// Tells what does not fit databases that are known already, before anything is written. What cannot be asked now is asked
+    /// when it is needed.
+    async fn foresee(&self, tokens: &Tokens) -> Result<(), PipelineError> {
+        let spec = &self.spec;
+        let found = tokio::select! {
+            biased;
+            () = tokens.stop.cancelled() => return Ok(()),
+            () = tokens.kill.cancelled() => return Ok(()),
+            found = AssertUnwindSafe(foresee(&spec.plan, &spec.environment, &spec.services)).catch_unwind() => found,
+        };
+        // whoever needs the answer of an adapter that panics will ask it again
+        let mut found = found.unwrap_or_default();
+        for (_, error) in &found.failures {
+            debug!(%error, "a statement is bound later");
+        }
+        self.bound.lock().extend(found.bound.iter());
+        found.mistakes()
     }
 
     /// Notes that a statement has been bound; true if it is the first time.
@@ -320,9 +364,21 @@ impl Script {
         format!("{host}:{}", self.spec.name).into()
     }
 
+    /// Reports an error before the program has done anything.
+    pub(crate) fn begins_again(&self, error: &PipelineError) {
+        let (code, place, hint) = (error.code(), self.place(error.span()), error.hint());
+        let chain = error.chain();
+        match error.class() {
+            ErrorClass::Transient => {
+                warn!(code, place, hint, error = %chain, "the script begins again")
+            }
+            _ => error!(code, place, hint, error = %chain, "the script begins again"),
+        }
+        self.spec.observer.failed(self.told(error));
+    }
+
     /// Reports an error of a batch.
     pub(crate) fn report(&self, error: &PipelineError, pipeline: PipelineId, batch: u64) {
-        use dajet_core::ErrorClass;
         let chain = error.chain();
         let (script, code, place) = (&*self.spec.name, error.code(), self.place(error.span()));
         let (pipeline, hint) = (pipeline.0, error.hint());

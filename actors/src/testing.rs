@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::script::{Outcome, Script, ScriptSpec, Tokens, run_script};
+use crate::script::{Outcome, Script, ScriptSpec, run_script};
 
 /// What is wrong with the Committer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,5 +24,5 @@ pub async fn run_broken(
 ) -> Outcome {
     let mut script = Script::new(spec);
     script.defect = Some(defect);
-    run_script(script, Tokens { stop, kill }).await
+    run_script(script, stop, kill).await
 }

@@ -121,7 +121,7 @@ impl Script<'_> {
         };
         match outcome {
             Outcome::Stopped => {}
-            // Look-ups before a source are not repeated.
+            // A look-up in the middle of a program is not repeated.
             Outcome::Failed(_) if self.case.shape == crate::case::Shape::Partitions => {}
             other => watch.blame("outcome", format!("{other:?}")),
         }

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use dajet_actors::Services;
-use dajet_core::schema::MetadataKey;
-use dajet_core::{Address, Diagnostic, Span, SystemError, contract};
-use dajet_lang::{NamePlan, Plan, StatementId};
+use dajet_actors::{Services, foresee};
+use dajet_core::{Address, Diagnostic, Span, SystemError};
+use dajet_lang::StatementId;
 
 use crate::compile::{Compiled, compile, has_error};
 use crate::config::Settings;
@@ -150,83 +149,19 @@ async fn connect(
         let Some(plan) = compiled.plan.clone() else {
             continue;
         };
-        let environment = environment(&plan)?;
-        let mut unknown_addresses = 0;
-        for (index, statement) in plan.statements().iter().enumerate() {
-            let id = StatementId(index as u32);
-            if statement.kind.is_of_broker() {
-                continue;
-            }
-            let Some(address) = plan.address_of(statement, &environment).map(Address::new) else {
-                unknown_addresses += 1;
-                continue;
-            };
-            match bind(&plan, id, &address, services).await {
-                Ok(found) => compiled.diagnostics.extend(found),
-                Err(error) => failures.push(render_failure(compiled, id, &error, &Screen::new())),
-            }
+        let found = foresee(&plan, &environment(&plan)?, services).await;
+        for (span, error) in &found.failures {
+            failures.push(render_at(compiled, Some(*span), error, &Screen::new()));
         }
-        for name in plan.names() {
-            let Some(address) = plan.address_of_name(name, &environment).map(Address::new) else {
-                unknown_addresses += 1;
-                continue;
-            };
-            match judge(name, &address, services).await {
-                Ok(found) => compiled.diagnostics.extend(found),
-                Err(error) => {
-                    failures.push(render_at(compiled, Some(name.span), &error, &Screen::new()));
-                }
-            }
-        }
+        compiled.diagnostics.extend(found.diagnostics);
         compiled.diagnostics.sort_by_key(|d| d.span.start);
-        if unknown_addresses > 0 {
+        if found.unknown_addresses > 0 {
             tracing::warn!(
                 script = &*compiled.name,
-                "{unknown_addresses} statements and names have an address that only a run knows: their names are not checked"
+                "{} statements and names have an address that only a run knows: their names are not checked",
+                found.unknown_addresses
             );
         }
     }
     Ok(())
-}
-
-/// Asks the database for a name of its metadata; returns what is wrong with it.
-async fn judge(
-    name: &NamePlan,
-    address: &Address,
-    services: &Services,
-) -> Result<Option<Diagnostic>, SystemError> {
-    let service = services.open(address)?;
-    let key = MetadataKey::Name(name.name.clone());
-    let known = contract::look_up(&*service, &key).await?;
-    Ok(name.judge(&known))
-}
-
-/// Asks the database for the tables of a statement, binds it and prepares it; returns what does not fit.
-async fn bind(
-    plan: &Plan,
-    id: StatementId,
-    address: &Address,
-    services: &Services,
-) -> Result<Vec<Diagnostic>, SystemError> {
-    let statement = plan.statement(id);
-    let service = services.open(address)?;
-    let mistake = |error: SystemError| match error.class.is_mistake(error.code) {
-        true => {
-            let diagnostic = Diagnostic::error(error.code, statement.span, error.message);
-            Ok(vec![diagnostic.maybe_hint(error.hint)])
-        }
-        false => Err(error),
-    };
-    let schema = match service.describe(&statement.names()).await {
-        Ok(schema) => schema,
-        Err(error) => return mistake(error),
-    };
-    let bound = match dajet_lang::bind(plan, id, &schema) {
-        Ok(bound) => bound,
-        Err(diagnostics) => return Ok(diagnostics),
-    };
-    match contract::prepare(&*service, &bound.statement) {
-        Ok(()) => Ok(bound.warnings),
-        Err(error) => mistake(error),
-    }
 }

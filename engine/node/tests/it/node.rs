@@ -6,8 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// How long any single run may take.
+/// How long any single run may take, while the test itself runs: the time in which the whole machine is held up does not count.
 const LIMIT: Duration = Duration::from_secs(180);
+/// The longest wait for a line at one time.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a finished run left behind.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl std::fmt::Display for Run {
 /// A run that goes on.
 pub struct Node {
     child: Child,
-    started: Instant,
+    left: Duration,
     lines: Receiver<(Stream, String)>,
     out: String,
     err: String,
@@ -107,7 +109,7 @@ impl Node {
         forward(child.stderr.take().unwrap(), Stream::Err, sender);
         Self {
             child,
-            started: Instant::now(),
+            left: LIMIT,
             lines,
             out: String::new(),
             err: String::new(),
@@ -179,10 +181,22 @@ impl Node {
         line
     }
 
+    /// What comes from the streams within the time that is left.
+    fn receive(&mut self) -> Result<(Stream, String), RecvTimeoutError> {
+        loop {
+            let begun = Instant::now();
+            let received = self.lines.recv_timeout(LOOK.min(self.left));
+            self.left = self.left.saturating_sub(begun.elapsed().min(LOOK));
+            match received {
+                Err(RecvTimeoutError::Timeout) if !self.left.is_zero() => {}
+                received => return received,
+            }
+        }
+    }
+
     /// The next line; `None` when both streams have ended, as they do with the process.
     fn read(&mut self, wanted: &str) -> Option<(Stream, String)> {
-        let left = LIMIT.saturating_sub(self.started.elapsed());
-        match self.lines.recv_timeout(left) {
+        match self.receive() {
             Ok((stream, line)) => {
                 let seen = if stream == Stream::Out {
                     &mut self.out

@@ -126,6 +126,40 @@ fn a_statement_behind_a_source_that_cannot_be_prepared_ends_the_script() {
 }
 
 #[test]
+fn nothing_is_written_before_all_the_names_are_known() {
+    let infobase = Infobase::new(4);
+    let database = Database::create("names_first", &infobase.sql());
+    let folder = tempfile::tempdir().expect("a folder");
+    let count = || database.column(&infobase.physical(&format!("SELECT count(*) FROM [{GOODS}]")));
+    let before = count();
+    for (behind, parts) in [
+        (
+            format!("SELECT Кот INTO @o FROM {GOODS}"),
+            ["unknown column \"Кот\"", "Did you mean \"Код\"?"],
+        ),
+        (
+            "PRINT Перечисление.СтавкиНДС.НДС17".to_owned(),
+            ["unknown name \"Перечисление.СтавкиНДС.НДС17\"", "help"],
+        ),
+        (
+            format!(
+                "IF @o IS NULL THEN SELECT Кот INTO @o FROM {GOODS} END SELECT Вез INTO @o FROM {GOODS}"
+            ),
+            ["\"Кот\"", "\"Вез\""],
+        ),
+    ] {
+        let script = format!(
+            "DECLARE @o object\nUSE '{}'\nINSERT {GOODS} SELECT Ссылка = NEWUUID(), Код = 'рано'\n{behind}\nEND",
+            database.address()
+        );
+        let run = run_script(folder.path(), &script, &[]);
+        run.expect(3, &parts)
+            .expect(3, &["error[E_BIND]", "script.djs:4:"]);
+        assert_eq!(count(), before, "{run}");
+    }
+}
+
+#[test]
 fn a_database_that_cannot_express_a_statement_is_found_before_it_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     super::sqlite::make(
