@@ -77,7 +77,9 @@ pub(crate) async fn run(
 ) -> Result<Ended, Failure> {
     let settings = &script.spec.settings;
     let plan = script.spec.plan.pipeline(order.pipeline);
-    let permits = Permits::new(settings.permits(plan.strict || plan.feeds_back));
+    let services = &script.spec.services;
+    let usual = order.address.as_ref().map_or(1, |a| services.read_ahead(a));
+    let permits = Permits::new(settings.permits(plan.strict || plan.feeds_back, usual));
     let gauge = script.spec.observer.pipeline();
     let progress = Arc::new(Progress::new(order.variables, gauge));
     let mut failures = Failures::new(settings);

@@ -65,6 +65,13 @@ impl Services {
         Ok(shared)
     }
 
+    /// Batches that a pipeline reads ahead from a database, unless a setting says otherwise. What is wrong with the address is
+    /// told when it is opened.
+    pub fn read_ahead(&self, database: &Address) -> usize {
+        let connector = self.inner.connectors.find(database);
+        connector.map_or(1, |connector| connector.read_ahead)
+    }
+
     /// Makes a sink of its own for one pipeline.
     ///
     /// # Errors

@@ -45,13 +45,13 @@ impl Default for Settings {
 const READ_AHEAD_MAX: usize = 14;
 
 impl Settings {
-    /// Number of permits of a pipeline: the batch at the sinks and those read ahead. `in_order` is true where reading ahead
-    /// would break the order or the meaning of the source.
-    pub fn permits(&self, in_order: bool) -> usize {
+    /// Number of permits of a pipeline: the batch at the sinks and those read ahead, `usual` for a source of its kind. `in_order`
+    /// is true where reading ahead would break the order or the meaning of the source.
+    pub fn permits(&self, in_order: bool, usual: usize) -> usize {
         1 + if in_order {
             0
         } else {
-            self.read_ahead.unwrap_or(1).min(READ_AHEAD_MAX)
+            self.read_ahead.unwrap_or(usual).min(READ_AHEAD_MAX)
         }
     }
 }
@@ -66,13 +66,13 @@ mod tests {
             read_ahead: Some(3),
             ..Settings::default()
         };
-        assert_eq!(settings.permits(false), 4);
-        assert_eq!(settings.permits(true), 1);
-        assert_eq!(Settings::default().permits(false), 2);
+        assert_eq!(settings.permits(false, 1), 4);
+        assert_eq!(settings.permits(true, 1), 1);
+        assert_eq!(Settings::default().permits(false, 2), 3);
         let greedy = Settings {
             read_ahead: Some(1_000_000),
             ..Settings::default()
         };
-        assert_eq!(greedy.permits(false), 15, "fits a mailbox of sixteen");
+        assert_eq!(greedy.permits(false, 1), 15, "fits a mailbox of sixteen");
     }
 }

@@ -324,22 +324,38 @@ pub fn read_sqlite(path: &Path, batch: u64) -> Result<()> {
     }
 }
 
-/// Inserts `rows` rows, one transaction for each batch.
+/// Inserts `rows` rows, one transaction for each batch, by the engine's statement: many rows at once, and those that are left one
+/// by one.
 pub fn insert_sqlite(path: &Path, rows: u64, batch: u64) -> Result<()> {
+    const MANY: u64 = 20;
     let connection = open(path)?;
-    let mut insert = connection.prepare(
-        r#"INSERT INTO "ВходящиеСообщения" ("Номер", "Тип", "Тело") VALUES (?1, 'заказ', ?2)"#,
-    )?;
+    let of = |rows: u64| {
+        let more = ", (?, 'заказ', ?)".repeat(rows as usize - 1);
+        format!(
+            r#"INSERT INTO "ВходящиеСообщения" ("Номер", "Тип", "Тело") VALUES (?, 'заказ', ?){more}"#
+        )
+    };
+    let mut many = connection.prepare(&of(MANY))?;
+    let mut one = connection.prepare(&of(1))?;
     let body = "x".repeat(BODY_BYTES);
     let mut next = 1;
     while next <= rows {
-        let count = batch.min(rows + 1 - next);
+        let end = next + batch.min(rows + 1 - next);
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        for n in next..next + count {
-            insert.execute((n as i64, body.as_str()))?;
+        while next < end {
+            let (insert, count) = match next + MANY <= end {
+                true => (&mut many, MANY),
+                false => (&mut one, 1),
+            };
+            for place in 0..count {
+                let first = 2 * place as usize + 1;
+                insert.raw_bind_parameter(first, (next + place) as i64)?;
+                insert.raw_bind_parameter(first + 1, body.as_str())?;
+            }
+            insert.raw_execute()?;
+            next += count;
         }
         connection.execute_batch("COMMIT")?;
-        next += count;
     }
     Ok(())
 }

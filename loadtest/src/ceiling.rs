@@ -29,6 +29,12 @@ impl Ceiling {
     pub fn slower(self) -> f64 {
         self.read.min(self.write)
     }
+
+    /// The one whose slower half is the faster.
+    pub fn higher(before: Option<Self>, now: Self) -> Option<Self> {
+        let before = before.filter(|before| before.slower() >= now.slower());
+        Some(before.unwrap_or(now))
+    }
 }
 
 /// Measures both halves at the same time over a prepared drain, whose source is emptied and whose target is filled.

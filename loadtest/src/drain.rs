@@ -1,8 +1,9 @@
 //! A prepared drain: what is made before, the script, what is read back after.
 
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::oracle::{Verdict, judge};
 use crate::pgsql;
@@ -43,6 +44,13 @@ pub enum Work {
     LookUp,
     /// Drains so many parts of the queue side by side.
     FanOut(u64),
+}
+
+/// Has the system write back what was filled: the disk would still be busy with that while something is measured.
+fn write_back() -> Result<()> {
+    let status = Command::new("sync").status().context("cannot run sync")?;
+    ensure!(status.success(), "sync ended with {status}");
+    Ok(())
 }
 
 /// A drain with databases, topics, queues, files and a script of its own.
@@ -134,7 +142,7 @@ impl Drain {
             Work::FanOut(parts) => pgsql::divide_queue(&self.source_client().await?, parts).await?,
         }
         std::fs::write(self.script(), self.script_text(routes))?;
-        Ok(())
+        write_back()
     }
 
     /// Adds more messages to the queue.

@@ -117,7 +117,7 @@ impl Place {
     pub async fn create_target(&self, source: System, in_place: bool) -> Result<()> {
         let key = if source.is_broker() { "text" } else { "bigint" };
         match self {
-            Place::Sqlite(file) => sqlite::create_target(file),
+            Place::Sqlite(file) => sqlite::create_target(file, key),
             Place::Pgsql(server, database) => {
                 if !in_place {
                     server.create_database(database).await?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result};
 /// Rows of the queues: this many characters of body.
 pub const BODY_BYTES: usize = 350;
 
-/// Batches in flight: one, and one read ahead.
+/// Batches in flight: one, and one read ahead; with a source in SQLite two.
 pub const PERMITS: u64 = 2;
 
 /// The body of a message with this key, `bytes` long.
@@ -161,7 +161,8 @@ impl Scenario {
         if self.same_database || self.keeps_offsets {
             0
         } else {
-            PERMITS * batch
+            let more = u64::from(self.source == System::Sqlite);
+            (PERMITS + more) * batch
         }
     }
 }

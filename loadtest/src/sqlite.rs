@@ -34,13 +34,13 @@ pub fn append(path: &Path, keys: RangeInclusive<u64>, bytes: usize) -> Result<()
     Ok(())
 }
 
-/// Makes an empty target, in a new file or beside a queue; `seq` follows the order of insertion.
-pub fn create_target(path: &Path) -> Result<()> {
+/// Makes an empty target, in a new file or beside a queue; `key` is the type of its keys, `seq` follows the order of insertion.
+pub fn create_target(path: &Path, key: &str) -> Result<()> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.execute_batch(
-        r#"CREATE TABLE "ВходящиеСообщения" (seq INTEGER PRIMARY KEY AUTOINCREMENT, "Номер" NOT NULL, "Тип" TEXT NOT NULL, "Тело" TEXT NOT NULL)"#,
-    )?;
+    connection.execute_batch(&format!(
+        r#"CREATE TABLE "ВходящиеСообщения" (seq INTEGER PRIMARY KEY AUTOINCREMENT, "Номер" {key} NOT NULL, "Тип" TEXT NOT NULL, "Тело" TEXT NOT NULL)"#,
+    ))?;
     Ok(())
 }
 

@@ -30,6 +30,7 @@ pub const CONNECTOR: Connector = Connector {
     name: "amqp",
     schemes: &["amqp", "amqps"],
     service: None,
+    read_ahead: 1,
     sink: Some(open),
     broker: Some(source::open_source),
     check: check::check,

@@ -42,6 +42,7 @@ pub const CONNECTOR: Connector = Connector {
     name: "kafka",
     schemes: &["kafka"],
     service: None,
+    read_ahead: 1,
     sink: Some(open),
     broker: Some(source::open_source),
     check: check::check,

@@ -27,6 +27,7 @@ pub const CONNECTOR: Connector = Connector {
     name: "pgsql",
     schemes: &["pgsql"],
     service: Some(service::open),
+    read_ahead: 1,
     sink: None,
     broker: None,
     check,

@@ -19,6 +19,9 @@ use super::held::Held;
 
 /// Prepared statements that a connection keeps.
 const STATEMENTS_MAX: usize = 256;
+/// Pages that a connection keeps, in KiB: the batches that are read ahead are still there when they are deleted. Twice SQLite's
+/// own number.
+const CACHE_KB: i32 = 4096;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 50_000;
 
@@ -155,6 +158,7 @@ fn configure(connection: &mut Connection, around: &Surroundings) -> rusqlite::Re
     // Waiting is the thread's own affair: it serves others meanwhile.
     connection.busy_timeout(Duration::ZERO)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "cache_size", -CACHE_KB)?;
     // An unknown name in double quotes is an error, not a text.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;

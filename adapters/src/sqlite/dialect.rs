@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use dajet_core::query::{
-    Binary, Body, Drain, Expr, From, Function, Insert, Join, JoinKind, Order, Output, Select,
-    Statement, Unary,
+    Binary, Body, Drain, Expr, From, Function, Join, JoinKind, Order, Output, Select, Statement,
+    Unary,
 };
-use dajet_core::schema::{Column, ColumnRole, DataType, Table};
+use dajet_core::schema::{ColumnRole, DataType, Table};
 use dajet_core::{Shape, SystemError, Value};
 
 use super::aggregates;
 use super::functions;
 use super::identity::{kept, parted};
+use super::inserts::Bulk;
 use super::kind::Kind;
 use super::texts::{data_type_of, is_computed, is_number_beside, is_written, single_parts};
 
@@ -61,6 +62,8 @@ pub struct Rendered {
     pub shape: Arc<Shape>,
     /// How the rows are read.
     pub readers: Vec<Reader>,
+    /// The same for many records at once, where it makes no difference.
+    pub bulk: Option<Bulk>,
     /// The table that gets one row for each record; `None` if the statement does anything else.
     pub grows: Option<Arc<str>>,
     /// Sequences that it draws from.
@@ -115,6 +118,8 @@ pub fn table_name(table: &Table) -> String {
 pub struct Writer {
     /// What has been built.
     pub out: Rendered,
+    /// Parameters of the records before this one.
+    pub(super) before: usize,
 }
 
 impl Writer {
@@ -213,26 +218,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The query of an INSERT: parameters are stored as the target columns keep them.
-    fn select_for(&mut self, insert: &Insert, select: &Select) -> Result<(), SystemError> {
-        self.push(distinct(select));
-        for (index, output) in select.columns.iter().enumerate() {
-            if index > 0 {
-                self.push(", ");
-            }
-            let target = insert.columns.iter().find(|(column, expr)| {
-                column.parts.len() == 1 && matches!(expr, Expr::Output(i) if *i == index)
-            });
-            match target {
-                Some((column, _)) => self.value(column, column.parts[0].role, &output.expr)?,
-                None => self.expr(&output.expr)?,
-            }
-        }
-        self.rest(select)
-    }
-
     /// `FROM`, `WHERE`, `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT`, `OFFSET`
-    fn rest(&mut self, select: &Select) -> Result<(), SystemError> {
+    pub(super) fn rest(&mut self, select: &Select) -> Result<(), SystemError> {
         if let Some(from) = &select.from {
             self.push(" FROM ");
             self.from(from)?;
@@ -332,99 +319,6 @@ impl Writer {
         Ok(())
     }
 
-    fn insert(&mut self, insert: &Insert) -> Result<(), SystemError> {
-        let mut names = Vec::new();
-        let mut values = Writer {
-            out: std::mem::take(&mut self.out),
-        };
-        let mut query = String::new();
-        if let Some(select) = &insert.query {
-            // Materialised, so that sequences number the rows in the order of the query.
-            let names: Vec<_> = (0..select.columns.len()).map(|i| format!("c{i}")).collect();
-            values.push(&format!("WITH q({}) AS MATERIALIZED (", names.join(", ")));
-            values.select_for(insert, select)?;
-            values.push(") ");
-            query = std::mem::take(&mut values.out.sql);
-        }
-        for (column, expr) in &insert.columns {
-            for part in &column.parts {
-                if !names.is_empty() {
-                    values.push(", ");
-                }
-                names.push(quote(&part.name));
-                values.value(column, part.role, expr)?;
-            }
-        }
-        let list = std::mem::take(&mut values.out.sql);
-        self.out = values.out;
-        self.push(&query);
-        let table = table_name(&insert.table);
-        self.push(&format!("INSERT INTO {table}"));
-        self.out.grows = insert.query.is_none().then(|| table.into());
-        match (names.is_empty(), insert.query.is_some()) {
-            (true, false) => self.push(" DEFAULT VALUES"),
-            (true, true) => {
-                return Err(unsupported("an INSERT from a query that names no column"));
-            }
-            (false, true) => {
-                self.push(&format!(" ({}) SELECT {list} FROM q", names.join(", ")));
-            }
-            (false, false) => self.push(&format!(" ({}) VALUES ({list})", names.join(", "))),
-        }
-        Ok(())
-    }
-
-    /// What an INSERT stores in one physical column.
-    fn value(&mut self, column: &Column, role: ColumnRole, expr: &Expr) -> Result<(), SystemError> {
-        if column.parts.len() > 1 {
-            return self.part_value(column, role, expr);
-        }
-        let kind = Kind::of_column(column);
-        match expr {
-            Expr::Parameter { index, part, .. } => {
-                let kind = Kind::of_part(*part, kind);
-                self.bind(*index, kind, Some(Arc::clone(&column.name)));
-            }
-            Expr::Call(Function::NewUuid, _)
-                if matches!(kind, Kind::Binary | Kind::Uuid { blob: true }) =>
-            {
-                self.out.volatile = true;
-                self.push(functions::NEW_UUID_BYTES);
-                self.push("()");
-            }
-            Expr::Literal(value) => self.stored_literal(value, kind, &column.name)?,
-            expr if kind == Kind::Integer => self.whole(expr)?,
-            expr => self.exact(expr)?,
-        }
-        Ok(())
-    }
-
-    fn part_value(
-        &mut self,
-        column: &Column,
-        role: ColumnRole,
-        expr: &Expr,
-    ) -> Result<(), SystemError> {
-        let kind = match (column.data_type, role) {
-            (DataType::Entity(_), ColumnRole::TypeCode) => Kind::TypeCode,
-            (DataType::Entity(code), ColumnRole::Reference) => Kind::Reference(code),
-            _ => return Err(unsupported("a write to a union column")),
-        };
-        match expr {
-            Expr::Parameter { index, .. } => {
-                self.bind(*index, kind, Some(Arc::clone(&column.name)));
-                Ok(())
-            }
-            Expr::Literal(Value::Null) => {
-                self.push("NULL");
-                Ok(())
-            }
-            _ => Err(unsupported(
-                "this expression for a reference of several types",
-            )),
-        }
-    }
-
     pub(super) fn bind(&mut self, index: usize, kind: Kind, column: Option<Arc<str>>) {
         let binding = Binding {
             index,
@@ -436,7 +330,7 @@ impl Writer {
             self.out.bindings.push(binding);
             self.out.bindings.len() - 1
         });
-        self.push(&format!("?{}", number + 1));
+        self.push(&format!("?{}", self.before + number + 1));
     }
 
     /// An expression.
@@ -732,7 +626,7 @@ impl Writer {
     }
 }
 
-fn distinct(select: &Select) -> &'static str {
+pub(super) fn distinct(select: &Select) -> &'static str {
     match select.distinct {
         true => "SELECT DISTINCT ",
         false => "SELECT ",

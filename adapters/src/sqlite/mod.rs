@@ -20,6 +20,7 @@ mod failure;
 mod functions;
 mod held;
 mod identity;
+mod inserts;
 mod kind;
 mod offsets;
 mod queue;
@@ -41,6 +42,8 @@ pub const CONNECTOR: Connector = Connector {
     name: "sqlite",
     schemes: &["sqlite"],
     service: Some(open),
+    // with one the target would wait: reading and committing take turns on the thread of the file
+    read_ahead: 2,
     sink: None,
     broker: None,
     check,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, Statement};
 use super::dialect::{Binding, Reader, Rendered};
 use super::failure::{Trouble, classify};
 use super::functions::Sequences;
+use super::inserts::Bulk;
 use super::kind::Kind;
 use super::values::{self, Arena};
 
@@ -100,15 +101,19 @@ fn load_sequences(
 
 fn each(connection: &Connection, rendered: &Rendered, batch: &Batch) -> Result<Answer, Trouble> {
     let attempt = &*rendered.attempted;
+    let done = match &rendered.bulk {
+        Some(bulk) if batch.len() >= bulk.records => many(connection, rendered, bulk, batch)?,
+        _ => 0,
+    };
     let mut statement = connection
         .prepare_cached(&rendered.sql)
         .map_err(|e| classify(attempt, e))?;
     let mut answer = Answer {
         shape: Arc::clone(&rendered.shape),
-        groups: Vec::with_capacity(batch.len()),
+        groups: vec![Vec::new(); batch.len()],
     };
     let mut arena = Arena::default();
-    for index in 0..batch.len() {
+    for index in done..batch.len() {
         bind(
             &mut statement,
             &rendered.bindings,
@@ -120,22 +125,59 @@ fn each(connection: &Connection, rendered: &Rendered, batch: &Batch) -> Result<A
             statement
                 .raw_execute()
                 .map_err(|e| classify(attempt, e).of_record(index))?;
-            answer.groups.push(Vec::new());
             continue;
         }
-        let mut group = Vec::new();
         let mut rows = statement.raw_query();
         while let Some(row) = rows
             .next()
             .map_err(|e| classify(attempt, e).of_record(index))?
         {
             let record = read_row(row, 0, &rendered.readers, &mut arena);
-            group.push(record.map_err(|why| unreadable(&rendered.shape.names, why))?);
+            let record = record.map_err(|why| unreadable(&rendered.shape.names, why))?;
+            answer.groups[index].push(record);
         }
-        drop(rows);
-        answer.groups.push(group);
     }
     Ok(answer)
+}
+
+/// Inserts as many records as whole statements of many take, and returns their number. A refusal is left to whoever goes on with
+/// single records: that tells which one it is.
+///
+/// # Errors
+/// Any class, if the refusal has ended the transaction: nothing may be written after that.
+fn many(
+    connection: &Connection,
+    rendered: &Rendered,
+    bulk: &Bulk,
+    batch: &Batch,
+) -> Result<usize, Trouble> {
+    let attempt = &*rendered.attempted;
+    let bindings = &rendered.bindings;
+    let mut statement = connection
+        .prepare_cached(&bulk.sql)
+        .map_err(|e| classify(attempt, e))?;
+    let mut done = 0;
+    while done + bulk.records <= batch.len() {
+        let bound = (0..bulk.records).try_for_each(|offset| {
+            let record = batch.record(done + offset);
+            bind_after(
+                &mut statement,
+                offset * bindings.len(),
+                bindings,
+                record,
+                attempt,
+            )
+        });
+        if bound.is_err() {
+            break;
+        }
+        match statement.raw_execute() {
+            Ok(_) => done += bulk.records,
+            Err(error) if connection.is_autocommit() => return Err(classify(attempt, error)),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
 }
 
 /// Binds the parameters of one record.
@@ -144,6 +186,17 @@ fn each(connection: &Connection, rendered: &Rendered, batch: &Batch) -> Result<A
 /// `Rejected` if a value does not fit its column.
 pub fn bind(
     statement: &mut Statement<'_>,
+    bindings: &[Binding],
+    record: &[Value],
+    attempt: &str,
+) -> Result<(), Trouble> {
+    bind_after(statement, 0, bindings, record, attempt)
+}
+
+/// Binds the parameters of a record behind those of the records before.
+fn bind_after(
+    statement: &mut Statement<'_>,
+    before: usize,
     bindings: &[Binding],
     record: &[Value],
     attempt: &str,
@@ -169,7 +222,7 @@ pub fn bind(
             }
         };
         statement
-            .raw_bind_parameter(number + 1, stored)
+            .raw_bind_parameter(before + number + 1, stored)
             .map_err(|e| classify(attempt, e))?;
     }
     Ok(())

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 use super::address::Location;
 use super::catalog;
 use super::claim::{FileClaim, Hold};
-use super::dialect;
+use super::dialect::{self, Rendered};
+use super::inserts::Bulk;
 use super::run::Batch;
 use super::source::QueueSource;
 use super::worker::{Worker, fresh_number};
@@ -199,10 +200,15 @@ impl Service for FileService {
     }
 
     fn text(&self, statement: &Statement, runs: Runs) -> Result<String, SystemError> {
-        let sql = dialect::render(statement)?.sql;
-        Ok(match runs {
-            Runs::Alone => sql,
-            Runs::ForABatch => format!("-- prepared once, run for each record of a batch\n{sql}"),
+        let Rendered { sql, bulk, .. } = dialect::render(statement)?;
+        Ok(match (runs, bulk) {
+            (Runs::Alone, _) => sql,
+            (Runs::ForABatch, None) => {
+                format!("-- prepared once, run for each record of a batch\n{sql}")
+            }
+            (Runs::ForABatch, Some(Bulk { records, .. })) => format!(
+                "-- prepared once, run for each record of a batch; its values stand {records} times where there are as many records\n{sql}"
+            ),
         })
     }
 }

@@ -408,6 +408,8 @@ pub struct Connector {
     pub schemes: &'static [&'static str],
     /// Opens the database at an address; does not connect yet. `None` if the system is no database.
     pub service: Option<fn(&Address, &Environment) -> Result<Arc<dyn Service>, SystemError>>,
+    /// Batches that a pipeline reads ahead from it, unless a setting says otherwise.
+    pub read_ahead: usize,
     /// Opens a sink for one pipeline; connects at the first batch. `None` if the system takes no messages.
     pub sink: Option<fn(&MessageSpec, &Environment) -> Result<Box<dyn Sink>, SystemError>>,
     /// Opens a source of messages (`CONSUME 'uri'`) for one pipeline; connects at the first read. `None` if the system has none.

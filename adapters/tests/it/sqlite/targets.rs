@@ -74,6 +74,62 @@ async fn sequences_follow_the_order_of_a_query() {
     }
 }
 
+fn numbered(numbers: impl Iterator<Item = i64>) -> Vec<Vec<Value>> {
+    numbers
+        .map(|n| vec![Value::Integer(n), Value::text(format!("тело {n}"))])
+        .collect()
+}
+
+#[tokio::test]
+async fn a_refused_record_among_many_is_named() {
+    let fixture =
+        Fixture::new("CREATE TABLE Заказы(seq INTEGER PRIMARY KEY, id INTEGER UNIQUE, body TEXT)");
+    let table = fixture.table("Заказы").await;
+    let write = insert(&table, &["id", "body"]);
+    let mut claim = fixture.service.begin().await.unwrap();
+    let twice = numbered((1..=47).map(|n| if n == 34 { 7 } else { n }));
+    let error = refused(claim.execute(&write, &twice).await);
+    assert_eq!(
+        (error.record, error.class),
+        (Some(33), ErrorClass::Rejected)
+    );
+    drop(claim);
+    let mut claim = fixture.service.begin().await.unwrap();
+    let mut wrong = numbered(1..=47);
+    wrong[25][0] = Value::text("не число");
+    let error = refused(claim.execute(&write, &wrong).await);
+    assert_eq!(error.record, Some(25), "{error:?}");
+    claim.release().await.unwrap();
+    assert!(fixture.ask("SELECT 1 FROM Заказы").is_empty());
+
+    let mut claim = fixture.service.begin().await.unwrap();
+    let answer = claim.execute(&write, &numbered(1..=47)).await.unwrap();
+    assert_eq!(answer.groups.len(), 47);
+    claim.commit().await.unwrap();
+    let rows = fixture.ask("SELECT seq || ' ' || id || ' ' || body FROM Заказы ORDER BY seq");
+    let expected: Vec<_> = (1..=47).map(|n| format!("{n} {n} тело {n}")).collect();
+    assert_eq!(rows, expected);
+}
+
+#[tokio::test]
+async fn a_trigger_that_ends_the_transaction_leaves_nothing() {
+    let fixture = Fixture::new(
+        "CREATE TABLE t(id INTEGER, body TEXT);
+         CREATE TRIGGER guard BEFORE INSERT ON t WHEN NEW.id = 34 BEGIN SELECT RAISE(ROLLBACK, 'нельзя'); END;",
+    );
+    let table = fixture.table("t").await;
+    let write = insert(&table, &["id", "body"]);
+    let mut claim = fixture.service.begin().await.unwrap();
+    let error = refused(claim.execute(&write, &numbered(1..=47)).await);
+    assert!(error.message.contains("нельзя"), "{error:?}");
+    drop(claim);
+    assert!(fixture.ask("SELECT id FROM t").is_empty());
+    let mut claim = fixture.service.begin().await.unwrap();
+    claim.execute(&write, &numbered(1..=33)).await.unwrap();
+    claim.commit().await.unwrap();
+    assert_eq!(fixture.ask("SELECT count(*) FROM t"), ["33"]);
+}
+
 #[tokio::test]
 async fn functions_know_all_scripts() {
     let fixture = Fixture::new("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('  Ёлка😀 ');");

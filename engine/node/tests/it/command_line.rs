@@ -211,7 +211,7 @@ fn explain_shows_the_graph_and_the_sql() {
     assert!(
         run.out.contains("FROM \"outbox\"")
             && run.out.contains(
-                "-- prepared once, run for each record of a batch\nINSERT INTO \"orders\""
+                "-- prepared once, run for each record of a batch; its values stand 20 times where there are as many records\nINSERT INTO \"orders\""
             ),
         "{run}"
     );
