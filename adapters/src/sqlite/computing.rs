@@ -308,6 +308,7 @@ fn cast(context: &Context<'_>) -> Result<Value> {
     };
     let result = match (value, &*from, &*to) {
         (ValueRef::Null, ..) => Some(Value::Null),
+        (ValueRef::Blob(_), "u", "s") => Some(text_form(context, &from)?),
         (ValueRef::Blob(bytes), _, "s") => String::from_utf8(bytes.to_vec()).ok().map(Value::Text),
         (_, _, "s") => Some(text_form(context, &from)?),
         (ValueRef::Integer(value), _, "l") => Some(flag(value != 0)),

@@ -207,12 +207,7 @@ fn bind_after(
         })?;
         let stored = match values::store(value, binding.kind) {
             Ok(stored) => stored,
-            Err(_)
-                if binding.column.is_none()
-                    && !matches!(binding.kind, Kind::TypeCode | Kind::Share(_)) =>
-            {
-                values::natural(value)
-            }
+            Err(_) if binding.column.is_none() => values::natural(value),
             Err(mut error) => {
                 error.message = match &binding.column {
                     Some(column) => format!("cannot write column \"{column}\": {}", error.message),

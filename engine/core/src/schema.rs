@@ -67,6 +67,22 @@ pub struct PhysicalColumn {
     pub generated: bool,
 }
 
+impl PhysicalColumn {
+    /// Digits behind the point that a numeric type declares: 2 of `numeric(15,2)`, 0 of `NUMERIC(15)`.
+    pub fn scale(&self) -> Option<u8> {
+        let (name, rest) = self.type_name.split_once('(')?;
+        let is = |word: &str| name.trim().eq_ignore_ascii_case(word);
+        if !is("numeric") && !is("decimal") && !is("number") {
+            return None;
+        }
+        let (inner, _) = rest.split_once(')')?;
+        match inner.split_once(',') {
+            Some((_, scale)) => scale.trim().parse().ok(),
+            None => inner.trim().parse::<u16>().ok().map(|_| 0),
+        }
+    }
+}
+
 /// What stands in a column that an INSERT does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Omitted {

@@ -2,11 +2,13 @@
 
 mod columns;
 mod compare;
+mod copying;
 mod insert;
 mod kinds;
 pub(crate) mod parts;
 mod select;
 mod sequence;
+mod texts;
 mod typing;
 mod unions;
 

@@ -30,7 +30,7 @@ impl Writer {
             } => {
                 self.push("(");
                 let output = query.columns.first();
-                let place = output.and_then(|output| place_of(&output.expr));
+                let place = output.and_then(|output| place_beside(&output.expr));
                 self.expression(operand, place.as_ref())?;
                 self.push(if *negated { " NOT IN (" } else { " IN (" });
                 self.inner_select(query)?;
@@ -170,7 +170,7 @@ impl Writer {
                 self.stored_side(right)?;
             }
             _ => {
-                let (to_left, to_right) = (place_of(right), place_of(left));
+                let (to_left, to_right) = (place_beside(right), place_beside(left));
                 return self.infix(left, sign, right, to_left.as_ref(), to_right.as_ref());
             }
         }
@@ -218,7 +218,8 @@ impl Writer {
                     part: Part::Whole,
                     ..
                 } => {
-                    self.parameter(*index, &Place::of_part(column, part).inferred());
+                    let place = Place::of_part(column, part).inferred().compared();
+                    self.parameter(*index, &place);
                 }
                 Expr::Column {
                     alias,
@@ -277,9 +278,9 @@ impl Writer {
             return Ok(());
         }
         self.push("(");
-        self.expression(operand, list.first().and_then(place_of).as_ref())?;
+        self.expression(operand, list.first().and_then(place_beside).as_ref())?;
         self.push(if negated { " NOT IN (" } else { " IN (" });
-        let place = place_of(operand);
+        let place = place_beside(operand);
         self.list(list, |writer, item| writer.expression(item, place.as_ref()))?;
         self.push("))");
         Ok(())
@@ -437,13 +438,16 @@ pub(super) fn constant(value: &Value) -> Result<String, SystemError> {
 
 /// The place of a parameter: what the place asks for, else what the query says of it.
 fn parameter_place(part: Part, data_type: Option<DataType>, place: Option<&Place>) -> Place {
+    let compared = place.is_some_and(|place| place.compared);
     match (part, place, data_type) {
         (Part::TypeCode, ..) => Place {
             take: Take::TypeCode,
+            compared,
             ..Place::of_type("bytea")
         },
         (Part::Reference, ..) => Place {
             take: Take::Reference,
+            compared,
             ..Place::of_type("bytea")
         },
         (Part::Whole, Some(place), _) => place.clone(),
@@ -454,6 +458,11 @@ fn parameter_place(part: Part, data_type: Option<DataType>, place: Option<&Place
         (Part::Whole, None, Some(data_type)) => Place::of_type(sql_type(data_type)),
         (Part::Whole, None, None) => Place::of_type("text"),
     }
+}
+
+/// The place of what is compared with this expression.
+fn place_beside(expr: &Expr) -> Option<Place> {
+    place_of(expr).map(Place::compared)
 }
 
 /// What stands opposite to this expression must have its type.

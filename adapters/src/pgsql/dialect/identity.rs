@@ -32,22 +32,31 @@ impl Writer {
             _ => ("", "", false),
         };
         let source = self.apart(|writer| writer.around(before, operand, Some(&place), after))?;
+        let order = match sent {
+            true => order.map(|place| SENT[usize::from(place) - 1]),
+            false => order,
+        };
         // what is no column is written, and computed, once
         let is_column = matches!(operand, Expr::Column { .. });
-        let name = if is_column { &source } else { "x.b" };
-        let bytes = order.map(|place| {
-            let place = if sent {
-                SENT[usize::from(place) - 1]
-            } else {
-                place
-            };
-            format!("SUBSTR({name}, {place}, 1)")
-        });
-        let bytes = bytes.join(" || ");
+        let bytes = ordered(if is_column { &source } else { "x.b" }, order);
         self.push(&match is_column {
             true => format!("({bytes})"),
             false => format!("(SELECT {bytes} FROM (SELECT {source} AS b) AS x)"),
         });
+        Ok(())
+    }
+
+    /// The text of a uuid that is kept as the 16 bytes of a reference.
+    pub(super) fn uuid_text(&mut self, operand: &Expr) -> Written {
+        let place = Place {
+            take: Take::Reference,
+            ..Place::of_type("bytea")
+        };
+        let source = self.apart(|writer| writer.expression(operand, Some(&place)))?;
+        let bytes = ordered("x.b", SENT);
+        self.push(&format!(
+            "(SELECT CAST(CAST(ENCODE({bytes}, 'hex') AS uuid) AS text) FROM (SELECT {source} AS b) AS x)"
+        ));
         Ok(())
     }
 
@@ -74,6 +83,12 @@ impl Writer {
         };
         self.around(&before, operand, None, after)
     }
+}
+
+/// The bytes of a value in another order.
+fn ordered(name: &str, order: [u8; 16]) -> String {
+    let bytes = order.map(|place| format!("SUBSTR({name}, {place}, 1)"));
+    bytes.join(" || ")
 }
 
 /// True for what gives a uuid of PostgreSQL's own type, not the 16 bytes of a reference.

@@ -1,13 +1,12 @@
 //! `INSERT`: many parameter records in one statement, or a query's rows for each record.
 
-use dajet_core::query::{Expr, Function, Insert, Output, Part};
+use dajet_core::query::{Binary, Expr, Function, Insert, Output, Part, Unary};
 use dajet_core::schema::{ColumnRole, Defaults};
 use dajet_core::{Column, DataType, PhysicalColumn, SystemError, Table, Value};
 
 use super::expression::constant;
 use super::{
-    Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name,
-    unsupported, years,
+    Feed, Place, RECORD, Rendered, Writer, base_type, data_type_of, identifier, table_name, years,
 };
 
 pub(super) fn insert(insert: &Insert) -> Result<Rendered, SystemError> {
@@ -59,19 +58,11 @@ fn of_query(insert: &Insert) -> Result<Rendered, SystemError> {
     });
     let mut first = true;
     for (index, output) in query.columns.iter().enumerate() {
-        let separator = |first: &mut bool| if std::mem::take(first) { "" } else { ", " };
         match &output.expr {
             // the outer list gives it the type of its target
             Expr::Parameter { .. } | Expr::Literal(Value::Null) => {}
-            Expr::Column { alias, column } if column.parts.len() > 1 => {
-                for (number, part) in column.parts.iter().enumerate() {
-                    writer.push(separator(&mut first));
-                    writer.column(alias, column, part);
-                    writer.push(&format!(" AS c{index}_{number}"));
-                }
-            }
             expr => {
-                writer.push(separator(&mut first));
+                writer.push(if std::mem::take(&mut first) { "" } else { ", " });
                 writer.expression(expr, place_of_uuid(insert, index, expr).as_ref())?;
                 writer.push(&format!(" AS c{index}"));
             }
@@ -178,24 +169,17 @@ impl Writer {
             expr @ (Expr::Parameter { .. } | Expr::Literal(Value::Null)) => {
                 self.target(target, expr)
             }
-            Expr::Column { column, .. }
-                if column.parts.len() > 1 || target.column.parts.len() > 1 =>
-            {
-                let sql = part_of_output(column, target, index)?;
-                self.push(&sql);
-                Ok(())
-            }
             _ if target.column.parts.len() > 1 => Err(unshared(target)),
-            _ if target.fills() => {
-                self.push(&format!("COALESCE(q.c{index}, {})", target.nothing()));
-                Ok(())
-            }
-            expr if target.rounds(expr) => {
-                self.push(&target.whole(&format!("q.c{index}")));
-                Ok(())
-            }
-            _ => {
-                self.push(&format!("q.c{index}"));
+            expr => {
+                let name = format!("q.c{index}");
+                let value = match target.rounds(expr) {
+                    true => target.whole(&name),
+                    false => name,
+                };
+                self.push(&match target.fills() {
+                    true => format!("COALESCE({value}, {})", target.nothing()),
+                    false => value,
+                });
                 Ok(())
             }
         }
@@ -216,22 +200,38 @@ impl Target<'_> {
         self.table.defaults == Defaults::EmptyValue && !self.part.nullable
     }
 
-    /// PostgreSQL would round the value of this expression to a whole number.
-    fn rounds(&self, expr: &Expr) -> bool {
+    /// It keeps whole numbers, and PostgreSQL would round others.
+    fn keeps_whole(&self) -> bool {
         let type_name = base_type(&self.part.type_name);
-        let whole = matches!(type_name.as_str(), "smallint" | "integer" | "bigint");
-        whole && data_type_of(expr) == Some(DataType::Decimal)
+        matches!(type_name.as_str(), "smallint" | "integer" | "bigint")
+            || self.part.scale() == Some(0)
     }
 
-    /// A decimal as a whole number: its text has a fraction, or it is one.
+    /// The value of this expression may have a fraction.
+    fn rounds(&self, expr: &Expr) -> bool {
+        self.keeps_whole() && !is_whole(expr)
+    }
+
+    /// A number as a whole one: its text has a fraction, or it is one.
     fn whole(&self, value: &str) -> String {
         let type_name = base_type(&self.part.type_name);
-        format!("CAST(CAST(TRIM_SCALE(CAST({value} AS numeric)) AS text) AS {type_name})")
+        let checked = |type_name| {
+            format!("CAST(CAST(TRIM_SCALE(CAST({value} AS numeric)) AS text) AS {type_name})")
+        };
+        match type_name.as_str() {
+            // more digits than any integer has
+            "numeric" => format!(
+                "(CASE WHEN {value} = TRUNC({value}) THEN {value} ELSE {} END)",
+                checked("bigint")
+            ),
+            other => checked(other),
+        }
     }
 
     fn place(&self) -> Place {
         Place {
             empty: self.fills().then(|| self.bytes()),
+            whole: self.keeps_whole(),
             ..Place::of_part(self.column, self.part)
         }
     }
@@ -272,40 +272,7 @@ impl Target<'_> {
     }
 }
 
-/// The part of a column of the query that belongs to this part of the target.
-fn part_of_output(
-    column: &Column,
-    target: &Target<'_>,
-    index: usize,
-) -> Result<String, SystemError> {
-    let name = |number: usize| match column.parts.len() {
-        1 => format!("q.c{index}"),
-        _ => format!("q.c{index}_{number}"),
-    };
-    let position = |role| column.parts.iter().position(|part| part.role == role);
-    if let [_] = target.column.parts.as_slice() {
-        // a reference of many types into one of a single type: its code is known there
-        let reference =
-            reference_part(column).and_then(|part| column.parts.iter().position(|p| p == part));
-        return reference.map(name).ok_or_else(|| mismatch(column, target));
-    }
-    match (
-        position(target.part.role),
-        column.data_type,
-        target.part.role,
-    ) {
-        (Some(number), ..) if column.parts.len() > 1 => Ok(name(number)),
-        (_, DataType::Entity(code), ColumnRole::TypeCode) if column.parts.len() == 1 => {
-            Ok(format!("CAST('\\x{code:08x}' AS bytea)"))
-        }
-        (_, DataType::Entity(_), ColumnRole::Reference) => Ok(name(0)),
-        (_, DataType::Entity(_), ColumnRole::Tag) => Ok("CAST('\\x08' AS bytea)".into()),
-        (_, DataType::Entity(_) | DataType::Union, _) => Ok(target.nothing()),
-        _ => Err(mismatch(column, target)),
-    }
-}
-
-/// Binding shares expressions out to the parts of a column.
+/// Binding shares expressions and columns out to the parts of a column.
 fn unshared(target: &Target<'_>) -> SystemError {
     let column = &target.column.name;
     SystemError::fault(format!(
@@ -313,22 +280,40 @@ fn unshared(target: &Target<'_>) -> SystemError {
     ))
 }
 
-fn mismatch(column: &Column, target: &Target<'_>) -> SystemError {
-    unsupported(format!(
-        "column \"{}\" cannot be stored in column \"{}\"",
-        column.name, target.column.name
-    ))
-}
-
-/// The part of a column that holds an identity.
-fn reference_part(column: &Column) -> Option<&PhysicalColumn> {
-    let reference = column
-        .parts
-        .iter()
-        .find(|part| part.role == ColumnRole::Reference);
-    reference.or_else(|| {
-        column
-            .single()
-            .filter(|part| base_type(&part.type_name) == "bytea")
-    })
+/// True if the expression surely gives a whole number, or none at all.
+fn is_whole(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column { column, .. } => match column.single() {
+            Some(part) if part.scale() == Some(0) => true,
+            _ => !matches!(column.data_type, DataType::Decimal | DataType::Union),
+        },
+        Expr::Literal(value) => {
+            !matches!(value, Value::Decimal(number) if number.trimmed(0).scale() != 0)
+        }
+        Expr::Cast(_, data_type) => *data_type != DataType::Decimal,
+        Expr::Call(function, arguments) => match function {
+            Function::Average => false,
+            Function::Max | Function::Min | Function::Sum => arguments.iter().all(is_whole),
+            _ => true,
+        },
+        Expr::Unary(Unary::Negate, operand) => is_whole(operand),
+        Expr::Binary(
+            Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder,
+            left,
+            right,
+        ) => {
+            let integers = [left, right].map(|side| data_type_of(side) == Some(DataType::Integer));
+            integers == [true, true] && is_whole(left) && is_whole(right)
+        }
+        Expr::Case {
+            branches,
+            otherwise,
+        } => {
+            let mut values = branches.iter().map(|(_, value)| value);
+            values.all(is_whole) && otherwise.as_deref().is_none_or(is_whole)
+        }
+        Expr::Subquery(query) => query.columns.iter().all(|output| is_whole(&output.expr)),
+        Expr::Parameter { .. } | Expr::Output(_) => false,
+        _ => true,
+    }
 }

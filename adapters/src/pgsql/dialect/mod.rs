@@ -171,6 +171,10 @@ struct Place {
     take: Take,
     column: Option<Arc<str>>,
     empty: Option<usize>,
+    /// It stores whole numbers, and would round others.
+    whole: bool,
+    /// It is compared with a value there.
+    compared: bool,
     /// PostgreSQL infers the type by itself.
     inferred: bool,
 }
@@ -182,6 +186,8 @@ impl Place {
             take: Take::Whole,
             column: None,
             empty: None,
+            whole: false,
+            compared: false,
             inferred: false,
         }
     }
@@ -207,12 +213,19 @@ impl Place {
             take,
             column,
             empty: None,
+            whole: false,
+            compared: false,
             inferred: false,
         }
     }
 
     fn inferred(mut self) -> Self {
         self.inferred = true;
+        self
+    }
+
+    fn compared(mut self) -> Self {
+        self.compared = true;
         self
     }
 }
@@ -297,6 +310,8 @@ impl Writer {
             take,
             column,
             empty,
+            whole,
+            compared,
             inferred,
         } = place;
         let slot = Slot {
@@ -304,6 +319,8 @@ impl Writer {
             take: *take,
             column: column.clone(),
             empty: *empty,
+            whole: *whole,
+            compared: *compared,
         };
         let known = Wire::knows(type_name);
         let wire_type = if known { type_name } else { "text" };

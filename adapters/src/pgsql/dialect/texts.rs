@@ -100,6 +100,7 @@ impl Writer {
                 let after = ", 'YYYY-MM-DD HH24:MI:SS')";
                 self.around("TO_CHAR(", operand, Some(&place), after)
             }
+            Some(DataType::Uuid) if !is_uuid(operand) => self.uuid_text(operand),
             Some(DataType::Binary) => {
                 let place = Place::of_type("bytea");
                 self.around("('0x' || ENCODE(", operand, Some(&place), ", 'hex'))")
@@ -121,7 +122,7 @@ impl Writer {
         let native = Place::of_type(sql_type(from));
         let (before, after) = match (from, to) {
             (Bytes, Text) => ("CONVERT_FROM(", ", 'UTF8')"),
-            (_, Text) if !matches!(from, Uuid | DataType::Entity(_) | DataType::Union) => {
+            (_, Text) if !matches!(from, DataType::Entity(_) | DataType::Union) => {
                 return self.text_operand(operand).map(|()| true);
             }
             (Decimal, Integer) => ("CAST(TRUNC(CAST(", " AS numeric)) AS bigint)"),

@@ -28,6 +28,10 @@ pub(in crate::pgsql) struct Slot {
     pub(in crate::pgsql) column: Option<Arc<str>>,
     /// NULL becomes the empty value; bytes get this length.
     pub(in crate::pgsql) empty: Option<usize>,
+    /// A number with a fraction is refused, for the column would round it.
+    pub(in crate::pgsql) whole: bool,
+    /// It is compared: a value that its place has no room for is sent as what equals nothing there.
+    pub(in crate::pgsql) compared: bool,
 }
 
 /// The value of a slot in one record.
@@ -136,7 +140,19 @@ impl Slot {
     }
 
     fn put(&self, value: &Value, wire: Wire, out: &mut BytesMut) -> Result<IsNull, String> {
+        if self.whole
+            && wire == Wire::Numeric
+            && decimal(value).is_some_and(|number| number.trimmed(0).scale() != 0)
+        {
+            return Err(format!("this {} as a whole number", value.type_name()));
+        }
         match (self.take, value, self.empty) {
+            (take, value, _) if self.compared && !take.has_room(value) => match take {
+                // tags, codes and references have bytes
+                Take::Share(ColumnRole::Tag, _) | Take::TypeCode | Take::Reference => {}
+                Take::Share(role, holds) => return share(role, holds, &Value::Null, wire, out),
+                Take::Whole => whole(value, wire, out)?,
+            },
             (Take::Share(role, holds), value, _) => return share(role, holds, value, wire, out),
             (_, Value::Null, None) => return Ok(IsNull::Yes),
             (_, Value::Null, Some(length)) => empty(wire, length, out),
@@ -174,6 +190,32 @@ fn empty(wire: Wire, length: usize, out: &mut BytesMut) {
 
 const FIRST_DAY: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
 
+impl Take {
+    /// False for a value that no place for this can hold.
+    fn has_room(self, value: &Value) -> bool {
+        match (self, value) {
+            (_, Value::Null) | (Self::Whole, _) => true,
+            (Self::TypeCode, Value::Binary(bytes)) => bytes.len() == 4,
+            (Self::TypeCode, value) => matches!(value, Value::Entity(_)),
+            (Self::Reference, value) => reference(value).is_ok(),
+            (Self::Share(_, holds), value) => tag_of(value).is_some_and(|tag| holds.has(tag)),
+        }
+    }
+}
+
+/// The tag of a value in a union; none if no union holds such a value.
+fn tag_of(value: &Value) -> Option<u8> {
+    Some(match value {
+        Value::Null => tag::UNDEFINED,
+        Value::Boolean(_) => tag::BOOLEAN,
+        Value::Integer(_) | Value::Decimal(_) => tag::NUMBER,
+        Value::DateTime(_) => tag::DATE_TIME,
+        Value::Text(_) => tag::TEXT,
+        Value::Entity(_) => tag::REFERENCE,
+        _ => return None,
+    })
+}
+
 /// What a value puts into one column of a union.
 fn share(
     role: ColumnRole,
@@ -182,15 +224,7 @@ fn share(
     wire: Wire,
     out: &mut BytesMut,
 ) -> Result<IsNull, String> {
-    let stored = match value {
-        Value::Null => tag::UNDEFINED,
-        Value::Boolean(_) => tag::BOOLEAN,
-        Value::Integer(_) | Value::Decimal(_) => tag::NUMBER,
-        Value::DateTime(_) => tag::DATE_TIME,
-        Value::Text(_) => tag::TEXT,
-        Value::Entity(_) => tag::REFERENCE,
-        other => return Err(format!("a value of type {}", other.type_name())),
-    };
+    let stored = tag_of(value).ok_or_else(|| format!("a value of type {}", value.type_name()))?;
     match (role, stored, value) {
         (ColumnRole::Tag, ..) if !holds.has(stored) => {
             return Err(format!("a value of type {}", value.type_name()));
@@ -411,6 +445,8 @@ mod tests {
             take,
             column: Some("Колонка".into()),
             empty,
+            whole: false,
+            compared: false,
         }
     }
 

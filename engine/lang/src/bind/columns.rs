@@ -213,8 +213,10 @@ impl Binder<'_> {
             (Function::Max | Function::Min, [arg]) => vec![self.ordered(function, arg)],
             _ => {
                 let args = args.iter().enumerate();
-                let args =
-                    args.map(|(index, arg)| self.operand(arg, argument_type(function, index)));
+                let args = args.map(|(index, arg)| match argument_type(function, index) {
+                    Some(DataType::Text) => self.text_operand(arg),
+                    wanted => self.operand(arg, wanted),
+                });
                 args.collect()
             }
         }
@@ -256,7 +258,7 @@ impl Binder<'_> {
             | Binary::LessOrEqual
             | Binary::Greater
             | Binary::GreaterOrEqual => return self.comparison(op, a, b),
-            Binary::Like | Binary::NotLike => (op, text, text),
+            Binary::Like | Binary::NotLike | Binary::Concat => (op, text, text),
             Binary::Add if type_a == text || type_b == text => (Binary::Concat, text, text),
             _ => (
                 op,
@@ -264,7 +266,12 @@ impl Binder<'_> {
                 type_b.or(type_a).or(wanted),
             ),
         };
-        let sides = (self.operand(a, want_a), self.operand(b, want_b));
+        let sides = match op {
+            Binary::Like | Binary::NotLike | Binary::Concat => {
+                (self.text_operand(a), self.text_operand(b))
+            }
+            _ => (self.operand(a, want_a), self.operand(b, want_b)),
+        };
         query::Expr::Binary(op, Box::new(sides.0), Box::new(sides.1))
     }
 

@@ -9,6 +9,7 @@ use dajet_core::{Column, DataType, Diagnostic, Value};
 use super::columns::{FoundColumn, part_of, with_role};
 use super::parts::{references, several};
 use super::select::derived;
+use super::typing::value_type;
 use super::{Binder, Source};
 use crate::ast::Name;
 use crate::machine::convert::adapt;
@@ -57,11 +58,22 @@ impl Binder<'_> {
                 let wanted = type_of_query(&a);
                 (a, self.expr(b, wanted))
             }
-            _ => (self.side(a, type_b), self.side(b, type_a)),
+            _ => {
+                let (type_a, type_b) = (self.type_beside(a), self.type_beside(b));
+                (self.side(a, type_b), self.side(b, type_a))
+            }
         };
         self.comparable(equality, (&a, spans.0), &b);
         self.comparable(equality, (&b, spans.1), &a);
         query::Expr::Binary(op, Box::new(a), Box::new(b))
+    }
+
+    /// The type that a variable has beside an expression.
+    fn type_beside(&self, expr: &Expr) -> Option<DataType> {
+        match self.union(expr) {
+            Some((_, column)) => Some(value_type(&column)),
+            None => self.type_of(expr),
+        }
     }
 
     /// One side of a comparison: a number beside a text is what a variable would be there, its text.
@@ -153,6 +165,9 @@ impl Binder<'_> {
         let both = |a, b| query::Expr::Binary(Binary::And, Box::new(a), Box::new(b));
         let equal = |a, b| query::Expr::Binary(Binary::Equal, Box::new(a), Box::new(b));
         let (alias, column) = found;
+        if self.never_refers(column, other) {
+            return query::Expr::Literal(Value::Null);
+        }
         let codes = self.same_code(found, other);
         let own = with_role(column, ColumnRole::Reference).or_else(|| column.single());
         let same = own.and_then(|own| {

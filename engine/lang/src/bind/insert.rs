@@ -9,15 +9,14 @@ use dajet_core::{Column, DataType, Diagnostic, Entity, PhysicalColumn, Span, Tab
 
 use super::Binder;
 use super::columns::{lacking, part_of, why, with_role};
-use super::parts::several;
-use super::typing::share;
+use super::typing::{share, value_type};
 use crate::ast::Name;
 use crate::machine::convert::empty_of;
 use crate::names::{self, Expr, ExprKind};
 
 /// An insertion in the making.
-struct Making {
-    table: Arc<Table>,
+pub(super) struct Making {
+    pub(super) table: Arc<Table>,
     columns: Vec<(Arc<Column>, query::Expr)>,
     /// Output columns of the query, if there is one.
     outputs: Option<Vec<query::Output>>,
@@ -175,6 +174,12 @@ impl Binder<'_> {
         };
         self.keep_kind(column, expr);
         let is_reference = matches!(column.data_type, DataType::Entity(_));
+        if let Some(copied) = self.copied(expr)
+            && (is_reference || column.data_type == DataType::Union)
+        {
+            self.store_column(making, column, expr, &copied);
+            return;
+        }
         if column.data_type == DataType::Union {
             self.store_union(making, column, expr);
             return;
@@ -182,9 +187,16 @@ impl Binder<'_> {
         if !is_reference {
             self.whole(column, expr);
             self.no_number_as_bytes(Some(column.data_type), expr);
-            let value = self.operand(expr, Some(column.data_type));
+            let is_union = self.type_of(expr) == Some(DataType::Union);
+            let value = match column.data_type {
+                DataType::Text if !is_union => self.text_operand(expr),
+                data_type => self.operand(expr, Some(data_type)),
+            };
             let value = self.kept(column, expr, value);
             self.put(making, column, expr, value);
+            return;
+        }
+        if self.never_refers(column, expr) {
             return;
         }
         for (role, part) in [
@@ -209,9 +221,12 @@ impl Binder<'_> {
 
     /// A number with a fraction does not go into a column of whole numbers, and no database shall round it.
     fn whole(&mut self, column: &Column, expr: &Expr) {
-        if let (DataType::Integer, ExprKind::Literal(Value::Decimal(number))) =
-            (column.data_type, &expr.kind)
-            && number.to_integer().is_none()
+        let number = with_role(column, ColumnRole::Number).or_else(|| column.single());
+        let keeps_whole = column.data_type == DataType::Integer
+            || number.is_some_and(|part| part.scale() == Some(0));
+        if let ExprKind::Literal(Value::Decimal(number)) = &expr.kind
+            && keeps_whole
+            && number.trimmed(0).scale() != 0
         {
             let message = format!("column \"{}\" cannot hold {number}", column.name);
             let hint = "It keeps whole numbers: write CAST(… AS integer) to cut the fraction off.";
@@ -222,8 +237,9 @@ impl Binder<'_> {
 
     /// Stores a value into a column of several types. What the database computes is shared out here: its type is known.
     fn store_union(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr) {
-        let wanted = Some(DataType::Union);
+        let wanted = Some(value_type(column));
         self.keep_code(column, expr);
+        self.whole(column, expr);
         let value = match &expr.kind {
             ExprKind::Literal(value) if !value.is_null() => {
                 self.sent(value.clone(), DataType::Union)
@@ -231,13 +247,10 @@ impl Binder<'_> {
             _ => self.expr(expr, wanted),
         };
         let value = self.kept(column, expr, value);
-        let whole = matches!(
+        if matches!(
             value,
             query::Expr::Parameter { .. } | query::Expr::Literal(_)
-        );
-        let whole = whole || several(&value).is_some();
-        let of_reference = matches!(self.type_of(expr), Some(DataType::Entity(_)));
-        if whole || (of_reference && matches!(value, query::Expr::Column { .. })) {
+        ) {
             self.put(making, column, expr, value);
             return;
         }
@@ -282,7 +295,13 @@ impl Binder<'_> {
     }
 
     /// Adds a target column. NULL for a column that does not take it becomes its empty value, where the table wants that.
-    fn put(&mut self, making: &mut Making, column: &Arc<Column>, expr: &Expr, value: query::Expr) {
+    pub(super) fn put(
+        &mut self,
+        making: &mut Making,
+        column: &Arc<Column>,
+        expr: &Expr,
+        value: query::Expr,
+    ) {
         let wants_empty = making.table.defaults == Defaults::EmptyValue && !column.nullable();
         let value = match (&expr.kind, value) {
             (ExprKind::Parameter(index), value) if wants_empty => {
@@ -291,7 +310,7 @@ impl Binder<'_> {
             }
             (_, query::Expr::Literal(Value::Null)) if wants_empty => self.empty(column),
             (ExprKind::Column(name), value) if self.value(name).is_some() => value,
-            (ExprKind::Column(_) | ExprKind::Case(..), value)
+            (ExprKind::Column(_) | ExprKind::Case(..) | ExprKind::Cast(..), value)
                 if wants_empty && column.parts.len() == 1 =>
             {
                 let operand = Box::new(value.clone());
@@ -311,7 +330,7 @@ impl Binder<'_> {
     }
 
     /// Adds a target column with what is stored in it.
-    fn add(&mut self, making: &mut Making, column: &Arc<Column>, value: query::Expr) {
+    pub(super) fn add(&mut self, making: &mut Making, column: &Arc<Column>, value: query::Expr) {
         let from_query = !is_sequence(&value);
         let value = match &mut making.outputs {
             Some(outputs) if from_query => {
@@ -330,7 +349,7 @@ impl Binder<'_> {
     }
 
     /// The empty value of a column of one part.
-    fn empty(&mut self, column: &Column) -> query::Expr {
+    pub(super) fn empty(&mut self, column: &Column) -> query::Expr {
         let role = column.single().map_or(ColumnRole::Value, |part| part.role);
         match (role, column.data_type) {
             (ColumnRole::Value, data_type) => {
@@ -384,7 +403,7 @@ impl Binder<'_> {
 }
 
 /// The type of what stands in one part of a column.
-fn type_of_part(column: &Column, part: &PhysicalColumn) -> DataType {
+pub(super) fn type_of_part(column: &Column, part: &PhysicalColumn) -> DataType {
     match part.role {
         ColumnRole::Value | ColumnRole::Reference => column.data_type,
         ColumnRole::TypeCode | ColumnRole::Tag => DataType::Binary,
@@ -395,7 +414,11 @@ fn type_of_part(column: &Column, part: &PhysicalColumn) -> DataType {
     }
 }
 
-fn typed_part(column: &Column, part: &PhysicalColumn, data_type: DataType) -> Arc<Column> {
+pub(super) fn typed_part(
+    column: &Column,
+    part: &PhysicalColumn,
+    data_type: DataType,
+) -> Arc<Column> {
     let parts = vec![part.clone()];
     Arc::new(Column {
         year_offset: column.year_offset,

@@ -9,7 +9,9 @@ use dajet_core::{Column, DataType, Diagnostic, PhysicalColumn, Span, Value};
 use super::Binder;
 use super::columns::{part_of, with_role};
 use super::typing::{share, word};
+use crate::machine::convert::adapt;
 use crate::names::{Expr, ExprKind};
+use crate::program;
 
 const WHOLE: &str = "Compare it with a variable, or take a part of it with UUIDOF or CAST.";
 
@@ -135,6 +137,14 @@ impl Binder<'_> {
         if matches!(to, DataType::Entity(_)) {
             return self.cast_to_reference(operand, bound);
         }
+        if to == DataType::Text
+            && matches!(
+                self.type_of(operand),
+                Some(DataType::Entity(_) | DataType::Union)
+            )
+        {
+            return self.text_of(operand, bound);
+        }
         if let query::Expr::Column { alias, column } = &bound
             && (several(&bound).is_some() || is_reference(column) && to == DataType::Uuid)
         {
@@ -204,21 +214,29 @@ impl Binder<'_> {
         if with_role(column, ColumnRole::TypeCode).is_none() {
             return;
         }
-        match &expr.kind {
-            ExprKind::Parameter(index) => self.adaptations[*index].coded = true,
-            ExprKind::Column(name) => {
-                let found = self.quietly(name).map(|(_, found)| found);
-                let codeless = |found: &Arc<Column>| {
-                    with_role(found, ColumnRole::TypeCode).is_none()
-                        && references(found)
-                            .is_some_and(|found| found.data_type == DataType::Entity(0))
-                };
-                if found.as_ref().is_some_and(codeless) {
-                    self.lacks_code(column, expr.span);
-                }
-            }
-            _ => {}
+        if let ExprKind::Parameter(index) = &expr.kind {
+            self.adaptations[*index].coded = true;
         }
+    }
+
+    /// True, and told, if what is written for a reference, or beside it, never is one. What a variable holds shows when it is sent.
+    pub(super) fn never_refers(&mut self, column: &Column, expr: &Expr) -> bool {
+        use DataType::{Boolean, DateTime, Decimal, Integer, Text};
+        let what = match (&expr.kind, self.type_of(expr)) {
+            (ExprKind::Parameter(index), _) => match &self.plan.parameters[*index].kind {
+                program::ExprKind::Constant(value @ Value::Text(_)) => {
+                    let adapted = adapt(value.clone(), DataType::Entity(0));
+                    matches!(adapted, Value::Text(_)).then_some("this text")
+                }
+                _ => None,
+            },
+            (_, Some(found @ (Boolean | DateTime | Decimal | Integer | Text))) => Some(word(found)),
+            _ => None,
+        };
+        let Some(what) = what else { return false };
+        let message = format!("column \"{}\" holds references, never {what}", column.name);
+        self.error("E_TYPE", expr.span, message);
+        true
     }
 
     /// The value for a column that stores a type code has none.

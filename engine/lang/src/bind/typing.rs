@@ -14,7 +14,7 @@ use crate::names::{Expr, ExprKind};
 use crate::program;
 
 /// The tag of a reference in a union.
-const REFERENCE: u8 = 8;
+pub(super) const REFERENCE: u8 = 8;
 
 impl Binder<'_> {
     /// `TYPEOF(column)`
@@ -300,7 +300,7 @@ impl Binder<'_> {
     }
 
     /// The tag of the column is this one.
-    fn has_tag(
+    pub(super) fn has_tag(
         &mut self,
         alias: &Arc<str>,
         column: &Column,
@@ -316,6 +316,17 @@ impl Binder<'_> {
         let tag = Value::Binary(Bytes::copy_from_slice(&[tag]));
         let tag = self.constant(tag, DataType::Binary, Part::Whole);
         both(Binary::Equal, own, tag)
+    }
+}
+
+/// The type that a variable has beside a column of several types: where no texts stand, a text is a reference written out.
+pub(super) fn value_type(column: &Column) -> DataType {
+    let has = |role| with_role(column, role).is_some();
+    match column.data_type {
+        DataType::Union if has(ColumnRole::Reference) && !has(ColumnRole::Text) => {
+            DataType::Entity(kind_of(column))
+        }
+        data_type => data_type,
     }
 }
 
