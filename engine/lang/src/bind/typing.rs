@@ -191,9 +191,7 @@ impl Binder<'_> {
     ) -> Option<query::Expr> {
         let code = |column| with_role(column, ColumnRole::TypeCode);
         let (own, theirs) = (code(column), code(other));
-        if own.or(theirs).is_none() {
-            return None;
-        }
+        own.or(theirs)?;
         let own = self.code_of(alias, column, own)?;
         let theirs = self.code_of(other_alias, other, theirs)?;
         Some(both(Binary::Equal, own, theirs))
