@@ -191,7 +191,12 @@ impl Binder<'_> {
                 None => query::Expr::Literal(Value::Null),
             },
             ExprKind::Case(branches, otherwise) => {
-                let wanted = wanted.or_else(|| self.type_of(expr));
+                let own = self.type_of(expr);
+                // a date beside a text that is one: ISNULL(Дата, '2024-01-01') = '2024-01-02'
+                let wanted = match own {
+                    Some(DataType::DateTime) => own,
+                    own => wanted.or(own),
+                };
                 self.case(branches, otherwise.as_deref(), wanted)
             }
             ExprKind::Call(function, args) => {
@@ -309,8 +314,15 @@ impl Binder<'_> {
             },
             ExprKind::Case(branches, otherwise) => {
                 let values = branches.iter().map(|(_, value)| value);
-                let mut values = values.chain(otherwise.as_deref());
-                values.find_map(|value| self.type_of(value))
+                let values = values.chain(otherwise.as_deref());
+                let typed = |value| Some((value, self.type_of(value)?));
+                let mut types = values.filter_map(typed);
+                let (value, first) = types.next()?;
+                let text = matches!(value.kind, ExprKind::Parameter(_)) && first == DataType::Text;
+                match text && types.any(|(_, other)| other == DataType::DateTime) {
+                    true => Some(DataType::DateTime),
+                    false => Some(first),
+                }
             }
             ExprKind::Call(function, args) => match function {
                 Function::Max | Function::Min => args.first().and_then(|arg| self.type_of(arg)),

@@ -304,3 +304,15 @@ fn the_text_of_a_reference_is_one_in_columns_that_keep_no_texts() {
         ],
     );
 }
+
+#[test]
+fn texts_that_take_turns_with_a_date_are_dates() {
+    let twins = Twins::new();
+    twins.print(
+        "SELECT n = COUNT(*) INTO @o FROM Документ.ЗаказПокупателя
+         WHERE ISNULL(Дата, '2024-01-01') = '2024-03-01T10:15:00' AND '2024-03-01T10:15:00' = COALESCE(Дата, '2024-01-01')
+           AND CASE WHEN Номер = '1' THEN '2024-01-01' ELSE Дата END > '2024-02-29'
+         PRINT @o.n",
+        &["1"],
+    );
+}
