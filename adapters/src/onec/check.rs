@@ -68,11 +68,15 @@ pub(crate) fn check(derived: &mut Derived, real: &[Real], year_offset: i16) -> C
         if found.is_empty() {
             if !property.optional {
                 let name = &property.name;
-                let column = &property.base;
+                let columns: Vec<&str> = property.parts.iter().map(|part| &*part.name).collect();
+                let columns = match columns.is_empty() {
+                    true => property.base.clone(),
+                    false => columns.join(", "),
+                };
                 checked.lacking.push(name.clone());
                 checked.lacking.extend(property.aliases.iter().cloned());
                 checked.warnings.push(format!(
-                    "property \"{name}\" is left out: table \"{table}\" has no column \"{column}\""
+                    "property \"{name}\" is left out: table \"{table}\" has no column \"{columns}\""
                 ));
             }
             return false;
@@ -142,6 +146,9 @@ fn column(
             part.stored = stored_of(*real_type);
         }
     }
+    for (part, (physical, _)) in property.parts.iter_mut().zip(real) {
+        part.stored = part.stored.real(&physical.type_name).unwrap_or(part.stored);
+    }
     let parts = property
         .parts
         .iter()
@@ -169,7 +176,7 @@ fn column(
 fn stored_of(data_type: DataType) -> Stored {
     match data_type {
         DataType::Boolean => Stored::Boolean,
-        DataType::Integer => Stored::Version,
+        DataType::Integer => Stored::Whole(8),
         DataType::Decimal => Stored::Number(38, 0),
         DataType::DateTime => Stored::Date,
         DataType::Uuid => Stored::Uuid,
@@ -259,6 +266,16 @@ mod tests {
             twin,
             fixed("Вес", &[], "_Fld41", Stored::Number(9, 0)),
             fixed("Период", &[], "_Period", Stored::Date),
+            Property {
+                name: "Поставщик".into(),
+                base: "_Fld43".into(),
+                parts: vec![super::super::derive::part(
+                    "_Fld43",
+                    "RRef",
+                    Stored::Reference,
+                )],
+                ..fixed("", &[], "", Stored::Reference)
+            },
         ]);
         let real = [
             real("_code", DataType::Decimal),
@@ -276,14 +293,82 @@ mod tests {
         assert_eq!(checked.columns[1].parts.len(), 3);
         assert_eq!(checked.columns[2].year_offset, 2000);
         assert_eq!(checked.columns[3].parts[0].role, ColumnRole::Reference);
-        assert_eq!(checked.warnings.len(), 3, "{:?}", checked.warnings);
+        assert_eq!(checked.warnings.len(), 4, "{:?}", checked.warnings);
         assert_eq!(derived.reasons.len(), 1);
         assert_eq!(derived.reasons[0].0, "Двойник");
         assert!(checked.warnings[2].contains("no column \"_Fld41\""));
+        assert!(checked.warnings[3].contains("no column \"_Fld43RRef\""));
         assert_eq!(derived.lines().len(), 3);
         assert_eq!(
             derived.lines()[1].columns,
             "_Fld47_TYPE,_Fld47_RTRef,_Fld47_RRRef"
+        );
+    }
+    #[test]
+    fn the_types_of_a_mapping_file_are_those_of_the_real_columns() {
+        let check = |derived: Stored, real_type: &str, data_type, types: [&str; 2]| {
+            let mut derived = self::derived(vec![fixed("Вес", &[], "_Fld41", derived)]);
+            let (mut column, _) = real("_fld41", data_type);
+            column.type_name = real_type.into();
+            self::check(&mut derived, &[(column, data_type)], 0);
+            let line = derived.lines().remove(0);
+            assert_eq!([&*line.server_types, &*line.types], types, "{real_type}");
+        };
+        let (text, number) = (Stored::Text(11, false), Stored::Number(15, 3));
+        check(
+            text,
+            "mvarchar(11)",
+            DataType::Text,
+            ["nvarchar(11)", "varchar(11)"],
+        );
+        check(
+            text,
+            "character(11)",
+            DataType::Text,
+            ["nchar(11)", "char(11)"],
+        );
+        check(
+            text,
+            "character varying",
+            DataType::Text,
+            ["nvarchar(max)", "varchar"],
+        );
+        check(
+            number,
+            "numeric(17,4)",
+            DataType::Decimal,
+            ["numeric(17,4)", "numeric(17,4)"],
+        );
+        check(number, "bigint", DataType::Integer, ["bigint", "bigint"]);
+        check(
+            number,
+            "character(6)",
+            DataType::Text,
+            ["nchar(6)", "char(6)"],
+        );
+        check(
+            Stored::Blob,
+            "numeric(10,0)",
+            DataType::Decimal,
+            ["numeric(10,0)", "numeric(10,0)"],
+        );
+        check(
+            Stored::Reference,
+            "bytea",
+            DataType::Binary,
+            ["binary(16)", "bytea"],
+        );
+        check(
+            Stored::Version,
+            "integer",
+            DataType::Integer,
+            ["timestamp", "integer"],
+        );
+        check(
+            Stored::Date,
+            "timestamp(0) without time zone",
+            DataType::DateTime,
+            ["datetime2(0)", "timestamp without time zone"],
         );
     }
 }

@@ -9,6 +9,8 @@ use super::kind::{Kind, id};
 use super::model::{Attribute, Model, Section, attributes, listed};
 use super::types::{Part, Resolved, Stored, Targets, resolve};
 
+/// The mode from which on an exchange plan marks the node of the infobase itself.
+const MODE_THIS_NODE: u32 = 80_216;
 /// The mode from which on predefined items have a uuid of their own.
 const MODE_PREDEFINED: u32 = 80_303;
 
@@ -314,12 +316,10 @@ impl<'a> Making<'a> {
             "_ReceivedNo",
             Stored::Number(10, 0),
         );
-        self.fixed(
-            "Предопределённый",
-            &["Predefined"],
-            "_PredefinedID",
-            Stored::Uuid,
-        );
+        if self.model.configuration.mode >= MODE_THIS_NODE {
+            let aliases = ["Predefined"];
+            self.fixed("Предопределённый", &aliases, "_PredefinedID", Stored::Uuid);
+        }
         self.attributes(id("1a1b4fea-e093-470d-94ff-1d2f16cda2ab"));
     }
 

@@ -29,9 +29,39 @@ pub(super) enum Stored {
     Text(u32, bool),
     Blob,
     Version,
+    /// A whole number of 2, 4 or 8 bytes.
+    Whole(u8),
 }
 
 impl Stored {
+    /// What a real column stores, by its type in PostgreSQL: what is derived, if the type is that; `None` for a type that no column
+    /// of 1C has.
+    pub(super) fn real(self, type_name: &str) -> Option<Self> {
+        let (name, numbers) = type_name.split_once('(').unwrap_or((type_name, ""));
+        let mut numbers = numbers
+            .split([',', ')'])
+            .map(|number| number.trim().parse());
+        let mut number = || numbers.next().and_then(Result::ok);
+        let is_bytes = || self.type_name() == "bytea";
+        Some(match name.trim() {
+            "bytea" if is_bytes() => self,
+            "bytea" => Self::Blob,
+            "boolean" => Self::Boolean,
+            "numeric" => match (number(), number()) {
+                (Some(precision), scale) => Self::Number(precision, scale.unwrap_or(0)),
+                _ => return None,
+            },
+            "smallint" => Self::Whole(2),
+            "integer" if self == Self::Version => self,
+            "integer" => Self::Whole(4),
+            "bigint" => Self::Whole(8),
+            name if name.starts_with("timestamp") => Self::Date,
+            "character varying" | "mvarchar" => Self::Text(number().unwrap_or(0), false),
+            "character" | "mchar" => Self::Text(number()?, true),
+            _ => return None,
+        })
+    }
+
     /// The type of SQL Server.
     pub(super) fn server_type(self) -> String {
         match self {
@@ -45,6 +75,9 @@ impl Stored {
             Self::Text(length, true) => format!("nchar({length})"),
             Self::Blob => "varbinary(max)".into(),
             Self::Version => "timestamp".into(),
+            Self::Whole(2) => "smallint".into(),
+            Self::Whole(4) => "int".into(),
+            Self::Whole(_) => "bigint".into(),
         }
     }
 
@@ -58,7 +91,9 @@ impl Stored {
             Self::Text(0, _) => "varchar".into(),
             Self::Text(length, false) => format!("varchar({length})"),
             Self::Text(length, true) => format!("char({length})"),
-            Self::Version => "integer".into(),
+            Self::Whole(2) => "smallint".into(),
+            Self::Version | Self::Whole(4) => "integer".into(),
+            Self::Whole(_) => "bigint".into(),
         }
     }
 
@@ -72,7 +107,7 @@ impl Stored {
             Self::Number(..) => DataType::Decimal,
             Self::Date => DataType::DateTime,
             Self::Text(..) => DataType::Text,
-            Self::Version => DataType::Integer,
+            Self::Version | Self::Whole(_) => DataType::Integer,
         }
     }
 }

@@ -10,6 +10,8 @@ use super::values::Refusal;
 
 /// The code of the language reference for failures of databases.
 pub(super) const CODE: &str = "E_DB";
+/// PostgreSQL's own code of a right that is missing.
+pub(super) const NO_RIGHT: &str = "42501";
 
 /// Classes a failure of the driver; `attempted` says what could not be done: `cannot read queue "orders"`.
 pub(super) fn classify(attempted: &str, error: Error) -> SystemError {
@@ -63,7 +65,7 @@ fn from_server(attempted: &str, answer: &DbError) -> SystemError {
     let mut error = SystemError::new(class_of(state), CODE, message).with_native_code(state);
     error.unknown_name = is_unknown_name(answer);
     match (answer.hint(), state) {
-        (_, "42501") => {
+        (_, NO_RIGHT) => {
             error.with_hint("Grant the right that is missing to the user of the address.")
         }
         (_, "28P01") => error.with_hint("Check user and password of the address."),

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::dialect::quoted;
-use super::failure::CODE;
+use super::failure::{CODE, NO_RIGHT};
 use super::relations::{ATTEMPT, Details, Relation, details, find, get};
 use super::session::Session;
 use crate::onec::{Place, Store, StoredFile};
@@ -36,6 +36,8 @@ struct Files {
     /// The type of its names: `mvarchar` compares without case by itself, and an index serves it only in its own type.
     name_type: String,
     has_parts: bool,
+    /// Rows of a table tell who wrote them; those of a view do not.
+    is_table: bool,
 }
 
 impl Layout {
@@ -85,11 +87,16 @@ impl Layout {
             .map(|name| format!("'{name}'::varchar::{name_type}"))
             .join(", ");
         let params = &self.params.table;
+        let sign = |files: &Files| match files.is_table {
+            true => "format('%s:%s:%s', tableoid, ctid, xmin)",
+            false => "format('%s:%s', filename, md5(binarydata))",
+        };
+        let (of_params, of_config) = (sign(&self.params), sign(&self.config));
         format!(
             "SELECT string_agg(s.sign, ' ' ORDER BY s.sign) FROM (\
-             SELECT format('%s:%s:%s', tableoid, ctid, xmin) AS sign FROM {params} \
+             SELECT {of_params} AS sign FROM {params} \
              WHERE lower(filename::varchar) IN ('dbnames', 'dbnamesversion', 'dbnamesversion-dbnames') UNION ALL \
-             SELECT format('%s:%s:%s', tableoid, ctid, xmin) FROM {table} \
+             SELECT {of_config} FROM {table} \
              WHERE filename IN ({names})) AS s"
         )
     }
@@ -150,6 +157,7 @@ fn files(relation: &Relation, details: &Details) -> Option<Files> {
         table: table(relation),
         name_type: name_type.to_owned(),
         has_parts: column("partno").is_some(),
+        is_table: relation.is_table,
     })
 }
 
@@ -247,7 +255,7 @@ async fn query(
     let client = session.client();
     let rows = session.run(ATTEMPT, client.query(sql, parameters)).await;
     rows.map_err(|error| match error.native_code.as_deref() {
-        Some("42501") => error.with_hint(RIGHTS),
+        Some(NO_RIGHT) => error.with_hint(RIGHTS),
         _ => error,
     })
 }
@@ -327,6 +335,7 @@ fn reading(files: &Files, is_lower: bool) -> String {
         table,
         name_type,
         has_parts,
+        ..
     } = files;
     let same = match is_lower {
         true => format!("f.filename = n.name::varchar::{name_type}"),

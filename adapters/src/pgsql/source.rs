@@ -17,7 +17,7 @@ use tokio_postgres::types::ToSql;
 use super::claim::PgClaim;
 use super::dialect;
 use super::execution;
-use super::failure::{CODE, classify};
+use super::failure::{CODE, NO_RIGHT, classify};
 use super::infobase::Watch;
 use super::pace::{Load, Mean, Pace};
 use super::pool::Pool;
@@ -27,6 +27,8 @@ use super::values::{Buffer, Scalar};
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /// After this time a waiting read asks who holds the rows.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
+const RIGHTS: &str = "Grant SELECT, DELETE and UPDATE on the table of the source to the user of the address: its rows are locked \
+                      before they are deleted.";
 
 /// A queue table.
 pub(super) struct PgSource {
@@ -350,7 +352,13 @@ impl Source for PgSource {
         limit: Limit,
         parameters: &'a [Value],
     ) -> BoxFuture<'a, Result<Read, SystemError>> {
-        Box::pin(self.read_batch(limit, parameters))
+        Box::pin(async move {
+            let read = self.read_batch(limit, parameters).await;
+            read.map_err(|error| match error.native_code.as_deref() {
+                Some(NO_RIGHT) => error.with_hint(RIGHTS),
+                _ => error,
+            })
+        })
     }
 }
 

@@ -279,6 +279,9 @@ impl Lexer<'_> {
             }
             '–' | '—' => Some("A comment begins with two hyphens: --."),
             '#' => Some("A comment begins with --."),
+            '\u{300}'..='\u{36f}' => Some(
+                "It belongs to the letter before it: write both as one character (й, ё), as Unicode's form NFC has them.",
+            ),
             _ => None,
         };
         let span = self.span_from(start);

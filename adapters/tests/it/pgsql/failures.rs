@@ -117,7 +117,12 @@ async fn a_missing_right_is_a_mistake_of_the_configuration() {
         "{error}"
     );
     assert!(error.hint.is_some());
-    drop(service);
+    let mut reader = source(&service, drain(&target, &["a"], &["a"], 1));
+    let read = reader.read(WAITING, &[]).await.map(|_| ());
+    let error = read.expect_err("no right");
+    let hint = error.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("SELECT, DELETE and UPDATE"), "{error:?}");
+    drop((reader, service));
     database
         .client
         .batch_execute(&format!("DROP ROLE {role}"))

@@ -598,6 +598,72 @@ async fn files_that_hold_other_objects_are_told_and_left_out() {
 }
 
 #[tokio::test]
+async fn files_may_stand_in_views() {
+    let infobase = Infobase::new(32);
+    let database = Database::with(&infobase.sql()).await;
+    let sql = "ALTER TABLE config RENAME TO stored_files; CREATE VIEW config AS SELECT * FROM stored_files; \
+               ALTER TABLE params RENAME TO stored_params; CREATE VIEW params AS SELECT * FROM stored_params";
+    database
+        .client
+        .batch_execute(sql)
+        .await
+        .expect("it is changed");
+    let service = database.service();
+    assert_eq!(lines(&service).await, expected(&infobase));
+    let name = "Справочник.Номенклатура";
+    let table = describe(&service, &[name])
+        .await
+        .table(name)
+        .cloned()
+        .expect("a catalog");
+    let sql =
+        "UPDATE stored_files SET binarydata = binarydata || '\\x00' WHERE filename = 'version'";
+    database
+        .client
+        .batch_execute(sql)
+        .await
+        .expect("it is changed");
+    let again = describe(&service, &[name])
+        .await
+        .table(name)
+        .cloned()
+        .expect("a catalog");
+    assert_ne!(table.version, again.version);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_types_of_a_mapping_are_those_of_the_real_columns() {
+    let infobase = Infobase::new(33);
+    let database = Database::with(&infobase.sql()).await;
+    let goods = "Справочник.Номенклатура";
+    let change = infobase.physical(&format!(
+        "ALTER TABLE [{goods}] ALTER COLUMN [{goods}.Код] TYPE char(11), ALTER COLUMN [{goods}.Вес] TYPE bigint"
+    ));
+    database
+        .client
+        .batch_execute(&change)
+        .await
+        .expect("they are changed");
+    let service = database.service();
+    let lines = service
+        .mapping(&[goods.into()])
+        .await
+        .expect("the catalog answers");
+    let types = |name: &str| {
+        let wanted = format!("{goods}.{name}");
+        let line = lines
+            .iter()
+            .find(|line| line.name == wanted)
+            .expect("a line");
+        [line.server_types.clone(), line.types.clone()]
+    };
+    assert_eq!(types("Код"), ["nchar(11)", "char(11)"]);
+    assert_eq!(types("Вес"), ["bigint", "bigint"]);
+    database.close().await;
+}
+
+#[tokio::test]
 async fn a_predefined_item_has_one_row() {
     let infobase = Infobase::new(29);
     let database = Database::with(&infobase.sql()).await;
