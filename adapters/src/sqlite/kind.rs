@@ -1,7 +1,7 @@
 //! What a column keeps: SQLite types values, not columns, so that the declared type decides how a value is read and written.
 
 use dajet_core::query::Part;
-use dajet_core::schema::{Column, ColumnRole, DataType};
+use dajet_core::schema::{Column, ColumnRole, DataType, declared_scale};
 
 /// How a value is written to a place or read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,15 +142,6 @@ fn is_text(type_name: &str) -> bool {
 fn is_blob(type_name: &str) -> bool {
     let name = type_name.to_ascii_uppercase();
     name.contains("BLOB") || name.contains("BINARY")
-}
-
-/// `2` of `NUMERIC(15,2)`, `0` of `NUMERIC(15)`.
-fn declared_scale(type_name: &str) -> Option<u8> {
-    let inner = type_name.split_once('(')?.1.split_once(')')?.0;
-    match inner.split_once(',') {
-        Some((_, scale)) => scale.trim().parse().ok(),
-        None => inner.trim().parse::<u8>().ok().map(|_| 0),
-    }
 }
 
 #[cfg(test)]

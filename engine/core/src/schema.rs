@@ -70,16 +70,20 @@ pub struct PhysicalColumn {
 impl PhysicalColumn {
     /// Digits behind the point that a numeric type declares: 2 of `numeric(15,2)`, 0 of `NUMERIC(15)`.
     pub fn scale(&self) -> Option<u8> {
-        let (name, rest) = self.type_name.split_once('(')?;
+        let (name, _) = self.type_name.split_once('(')?;
         let is = |word: &str| name.trim().eq_ignore_ascii_case(word);
-        if !is("numeric") && !is("decimal") && !is("number") {
-            return None;
-        }
-        let (inner, _) = rest.split_once(')')?;
-        match inner.split_once(',') {
-            Some((_, scale)) => scale.trim().parse().ok(),
-            None => inner.trim().parse::<u16>().ok().map(|_| 0),
-        }
+        (is("numeric") || is("decimal") || is("number"))
+            .then(|| declared_scale(&self.type_name))
+            .flatten()
+    }
+}
+
+/// Digits behind the point that a type's brackets say, whatever its word: 2 of `NUMERIC(15,2)`, 0 of `NUMERIC(15)`.
+pub fn declared_scale(type_name: &str) -> Option<u8> {
+    let inner = type_name.split_once('(')?.1.split_once(')')?.0;
+    match inner.split_once(',') {
+        Some((_, scale)) => scale.trim().parse().ok(),
+        None => inner.trim().parse::<u16>().ok().map(|_| 0),
     }
 }
 

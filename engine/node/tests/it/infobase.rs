@@ -1,6 +1,8 @@
 //! Infobases of 1C by their own names, without a mapping file: the scripts of the folder, and an update of the
 //! configuration under a running script.
 
+use std::path::Path;
+
 use dajet_adapters::testing::infobase::{Infobase, bomb};
 
 use super::example_scripts::{numbers, run};
@@ -246,16 +248,7 @@ fn references_of_variables_have_the_type_codes_of_an_updated_configuration() {
          END",
         source.address()
     );
-    std::fs::write(folder.path().join("s.djs"), script).unwrap();
-    let arguments = [
-        "run",
-        "s.djs",
-        "--set",
-        "IdleDelay=0.05",
-        "--set",
-        "ErrorDelay=0.2",
-    ];
-    let mut node = Node::start(folder.path(), &arguments, &[]);
+    let mut node = started(folder.path(), &script, &[]);
     let left = format!("SELECT count(*) FROM [{changes}]");
     until(&source, &before.physical(&left), "2");
     source.execute(&before.leave_sql());
@@ -293,7 +286,6 @@ fn columns_that_are_missing_at_the_first_bind_are_waited_for() {
          END",
         source.address()
     );
-    std::fs::write(folder.path().join("s.djs"), script).unwrap();
     let columns = [
         (
             "РегистрСведений.ИсходящиеСообщения",
@@ -310,18 +302,8 @@ fn columns_that_are_missing_at_the_first_bind_are_waited_for() {
         let drop = format!("ALTER TABLE [{table}] DROP COLUMN [{table}.{name}]");
         source.execute(&infobase.physical(&drop));
     }
-    let arguments = [
-        "run",
-        "s.djs",
-        "--until-idle",
-        "--set",
-        "IdleDelay=0.05",
-        "--set",
-        "ErrorDelay=0.2",
-        "--set",
-        "GiveUpAfter=600",
-    ];
-    let mut node = Node::start(folder.path(), &arguments, &[]);
+    let more = ["--until-idle", "--set", "GiveUpAfter=600"];
+    let mut node = started(folder.path(), &script, &more);
     for (table, name, type_name) in columns {
         node.wait_for_error(&format!("no column for \"{name}\""));
         let add = format!("ALTER TABLE [{table}] ADD COLUMN [{table}.{name}] {type_name}");
@@ -348,21 +330,12 @@ fn a_script_that_is_started_during_an_update_waits_for_its_look_ups() {
          END",
         source.address()
     );
-    std::fs::write(folder.path().join("s.djs"), script).unwrap();
     let rename = |from: &str, to: &str| {
         source.execute(&infobase.physical(&format!("ALTER TABLE {from} RENAME TO {to}")));
     };
     let table = format!("[{plan}]");
     rename(&table, "away");
-    let arguments = [
-        "run",
-        "s.djs",
-        "--set",
-        "IdleDelay=0.05",
-        "--set",
-        "ErrorDelay=0.2",
-    ];
-    let mut node = Node::start(folder.path(), &arguments, &[]);
+    let mut node = started(folder.path(), &script, &[]);
     for _ in 0..2 {
         let line = node.wait_for_error("is the configuration being updated");
         assert!(line.contains("the script begins again"), "{line}");
@@ -376,6 +349,14 @@ fn a_script_that_is_started_during_an_update_waits_for_its_look_ups() {
     let arguments = ["run", "s.djs", "--until-idle"];
     let run = dajet(folder.path(), &arguments);
     run.expect(1, &["is the configuration being updated", "s.djs:3:"]);
+}
+
+/// Starts the script with short pauses.
+fn started(folder: &Path, script: &str, more: &[&str]) -> Node {
+    std::fs::write(folder.join("s.djs"), script).unwrap();
+    let pauses = ["--set", "IdleDelay=0.05", "--set", "ErrorDelay=0.2"];
+    let arguments = [&["run", "s.djs"], &pauses[..], more].concat();
+    Node::start(folder, &arguments, &[])
 }
 
 /// Waits until so many messages have come.
