@@ -124,9 +124,8 @@ impl Root {
             step = match answered {
                 Answered::Resume(resume) => self.machine.resume(resume)?,
                 Answered::Bound { resume, prepared } => {
-                    let step = self.machine.resume(resume)?;
-                    self.script.prepare(&self.machine, &prepared)?;
-                    step
+                    let script = &self.script;
+                    script.resume_bound(&mut self.machine, resume, &prepared)?
                 }
                 Answered::Known { resume, .. } => self.machine.resume(resume)?,
             };

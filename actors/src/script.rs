@@ -8,7 +8,7 @@ use dajet_core::contract;
 use dajet_core::schema::Known;
 use dajet_core::span::position;
 use dajet_core::{Address, Diagnostic, ErrorClass, Schema, Service, Span, SystemError, Value};
-use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume};
+use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume, Step};
 use dajet_lang::plan::{PipelineId, Plan, StatementId};
 use futures::FutureExt;
 use jiff::tz::TimeZone;
@@ -302,12 +302,27 @@ impl Script {
         })
     }
 
-    /// Sees to it that the database can express what the machine has bound; the author is told of what deserves a look.
-    pub(crate) fn prepare(
+    /// Gives the machine a schema and sees to it that the database can express what it binds; the author is told of what deserves
+    /// a look. If a statement does not fit, what the catalog remembers is thrown away: it may be older than the database.
+    pub(crate) fn resume_bound(
         &self,
-        machine: &Machine,
+        machine: &mut Machine,
+        resume: Resume,
         prepared: &Prepared,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<Step, PipelineError> {
+        let step = machine.resume(resume).map_err(PipelineError::from);
+        let step = step.and_then(|step| {
+            self.prepare(machine, prepared)?;
+            Ok(step)
+        });
+        step.inspect_err(|error| {
+            if error.is_mistake() {
+                prepared.service.forget();
+            }
+        })
+    }
+
+    fn prepare(&self, machine: &Machine, prepared: &Prepared) -> Result<(), PipelineError> {
         let Some(bound) = machine.bound(prepared.statement) else {
             return Err(PipelineError::fault("a statement was not bound"));
         };

@@ -244,11 +244,7 @@ impl Work {
     fn resume_bound(&mut self, resume: Resume, prepared: &Prepared) -> Result<Step, Interrupt> {
         let script = &self.generation.script;
         let was_bound = script.was_bound(prepared.statement);
-        let step = self.machine.resume(resume).map_err(PipelineError::from);
-        let step = step.and_then(|step| {
-            script.prepare(&self.machine, prepared)?;
-            Ok(step)
-        });
+        let step = script.resume_bound(&mut self.machine, resume, prepared);
         step.map_err(|error| match error.is_mistake() && !was_bound {
             true => Interrupt::FailedForGood(error),
             false => error.into(),

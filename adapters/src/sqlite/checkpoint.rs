@@ -18,6 +18,9 @@ use super::address::Location;
 const PAGES_BESIDE: c_int = 4000;
 /// Pages of a log with which a commit copies them itself: 64 MiB where pages have the usual size.
 const PAGES_MAX: c_int = 16000;
+/// What only takes what others leave, of Linux's -20 to 19.
+#[cfg(target_os = "linux")]
+const LOWEST_PRIORITY: i32 = 19;
 /// Files that wait for the thread.
 const FILES_MAX: usize = 64;
 
@@ -76,10 +79,20 @@ fn ask(path: &Path) -> bool {
 
 /// The thread. It keeps no file open, for that may be replaced at any time.
 fn serve(receiver: &Receiver<PathBuf>) {
+    make_way();
     for path in receiver {
         if let Err(error) = copy(&path) {
             tracing::debug!(database = %path.display(), %error, "the log is not copied yet");
         }
+    }
+}
+
+/// Lets all other threads go first: nobody waits for a copy, but everybody waits for a processor that copies.
+fn make_way() {
+    // Of the thread, not of the process: that is what Linux makes of the caller's own number.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+        tracing::debug!(%error, "logs of databases are copied with the usual priority");
     }
 }
 

@@ -193,3 +193,55 @@ fn rows_wait_for_a_table_that_was_dropped() {
     );
     stop(node);
 }
+
+#[test]
+fn rows_wait_for_a_column_that_was_renamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let queues = "CREATE TABLE first (id INTEGER PRIMARY KEY, тело TEXT); INSERT INTO first(тело) VALUES ('раз');
+        CREATE TABLE second (id INTEGER PRIMARY KEY, тело TEXT); INSERT INTO second(тело) VALUES ('раз');";
+    let file = sqlite::make(path, "from.db", queues);
+    let database = Database::create("renamed", "CREATE TABLE входящие (id integer, тело text)");
+    let own = sqlite::make(path, "to.db", "CREATE TABLE target (id integer, тело text)");
+    let script = |queue: &str, address: &str, target: &str| {
+        format!(
+            "USE 'sqlite://from.db' CONSUME TOP 10 id, тело INTO @m FROM {queue} ORDER BY id
+             USE '{address}' INSERT {target} SELECT id = @m.id, тело = @m.тело END END"
+        )
+    };
+    let scripts = [
+        (
+            "first.djs",
+            script("first", &database.address(), "входящие"),
+        ),
+        ("second.djs", script("second", "sqlite://to.db", "target")),
+    ];
+    let mut node = start(path, &scripts);
+    let left = || {
+        let query = "SELECT тело FROM first UNION ALL SELECT тело FROM second";
+        sqlite::column(path, "from.db", query)
+    };
+    wait_until("the first rows", || left().is_empty());
+
+    let rename = |from: &str, to: &str| {
+        let change = format!("RENAME COLUMN {from} TO {to}");
+        database.execute(&format!("ALTER TABLE входящие {change}"));
+        own.execute_batch(&format!("ALTER TABLE target {change}"))
+            .unwrap();
+    };
+    rename("тело", "текст");
+    file.execute_batch(
+        "INSERT INTO first(тело) VALUES ('два'); INSERT INTO second(тело) VALUES ('два')",
+    )
+    .unwrap();
+    // By then each has been told by the catalog too, not by the database alone.
+    let unknown = |table| format!("unknown column \"тело\" in table \"{table}\"");
+    node.wait_for_errors(&[&unknown("входящие"), &unknown("target")]);
+    rename("текст", "тело");
+    wait_until("the second rows", || left().is_empty());
+    let came = database.column("SELECT тело FROM входящие");
+    assert_eq!(came, ["раз", "два"]);
+    let came = sqlite::column(path, "to.db", "SELECT тело FROM target");
+    assert_eq!(came, ["раз", "два"]);
+    stop(node);
+}
