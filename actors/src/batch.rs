@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::Message;
-use dajet_core::{Advances, Claim, Identity, OrderKeys, Receipt, Record, Records, Span};
+use dajet_core::{
+    Advances, Claim, Identity, OrderKeys, Receipt, Record, Records, Span, SystemError,
+};
 use dajet_lang::machine::{SinkId, SinkSpec, Variables};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -102,6 +104,21 @@ impl Ticket {
             "a target claim begins when the batch holds its turn"
         );
         self.targets.push(claim);
+    }
+
+    /// Lets all claims find out what would refuse their commits.
+    ///
+    /// # Errors
+    /// The first refusal; nothing is final.
+    pub(crate) async fn rehearse(&mut self, span: Span) -> Result<(), PipelineError> {
+        for target in &mut self.targets {
+            let rehearsed = target.rehearse().await;
+            rehearsed.map_err(|error| PipelineError::system(error, span))?;
+        }
+        match self.source.rehearse().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(refused_by_source(error, span, &self.written, &self.keys)),
+        }
     }
 
     fn fail(self) -> Failed {
@@ -363,12 +380,7 @@ impl DeliveredBatch {
         let turn = ticket.turn;
         let _witness = generation.witness(Stage::Committer, ticket.batch);
         if let Err(error) = ticket.source.commit().await {
-            let error = match error.write.and_then(|write| ticket.written.get(write)) {
-                Some(Written { span, origins }) => {
-                    Output::name(PipelineError::system(error, *span), origins, &ticket.keys)
-                }
-                None => PipelineError::system(error, span),
-            };
+            let error = refused_by_source(error, span, &ticket.written, &ticket.keys);
             let rest = Failed {
                 targets: Vec::new(),
                 source: None,
@@ -394,6 +406,21 @@ impl DeliveredBatch {
 
     pub(crate) fn fail(self) -> Failed {
         self.ticket.fail()
+    }
+}
+
+/// An error of the source claim: of a write that it keeps until its commit, or its own.
+fn refused_by_source(
+    error: SystemError,
+    span: Span,
+    written: &[Written],
+    keys: &OrderKeys,
+) -> PipelineError {
+    match error.write.and_then(|write| written.get(write)) {
+        Some(Written { span, origins }) => {
+            Output::name(PipelineError::system(error, *span), origins, keys)
+        }
+        None => PipelineError::system(error, span),
     }
 }
 

@@ -151,6 +151,11 @@ impl Generation {
         self.script.log_span.clone()
     }
 
+    /// True until a batch of this generation is committed: what made the one before fail may still be there.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.committed.get() < self.first
+    }
+
     /// Number of the first batch.
     pub(crate) fn first(&self) -> u64 {
         self.first

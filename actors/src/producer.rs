@@ -1,4 +1,7 @@
 //! The third stage: delivers one batch at a time, first to the brokers, then to the databases, and waits for every receipt.
+//!
+//! What is published cannot be taken back. Until a generation has committed a batch, databases come first, and say whether they
+//! would commit: a row that one of them refuses is then not published at each attempt.
 
 use std::sync::Arc;
 
@@ -170,14 +173,18 @@ impl Work {
             let spare = self.sinks.len().saturating_sub(SINKS_KEPT);
             self.sinks.drain(..spare);
         }
-        if needs_turn(&generation, batch)? {
+        if generation.is_unproven() || needs_turn(&generation, batch)? {
             claims::take_turn(&generation, batch.ticket()).await;
         }
+        // The batches before may have proved it meanwhile.
+        let unproven = generation.is_unproven();
         let (messages, rows) = batch.take_outputs().split();
         let keys = batch.ticket().keys().clone();
-        pending
-            .receipts
-            .extend(self.hand_over(messages.into_list(), &keys).await?.receipts);
+        let mut messages = messages.into_list();
+        if !unproven {
+            let sent = self.hand_over(std::mem::take(&mut messages), &keys).await?;
+            pending.receipts.extend(sent.receipts);
+        }
         let mut receipts = Vec::new();
         for output in rows.into_list() {
             let records = output.records.len();
@@ -185,6 +192,12 @@ impl Work {
             receipts.push(Receipt { records });
         }
         claims::advance_offsets(&generation, batch.ticket()).await?;
+        if unproven {
+            batch.ticket().rehearse(generation.span()).await?;
+            pending
+                .receipts
+                .extend(self.hand_over(messages, &keys).await?.receipts);
+        }
         receipts.extend(self.received(pending).await?);
         Ok(receipts)
     }

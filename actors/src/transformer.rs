@@ -365,6 +365,11 @@ impl Work {
         for output in rows.into_list() {
             claims::write(generation, ticket, output).await?;
         }
+        if generation.is_unproven() {
+            // Nothing is published before the databases have taken the whole batch.
+            gathered.outputs = messages;
+            return Ok(());
+        }
         // Rows that are written owe no receipt; those that are handed over do.
         gathered.sent_ahead += messages.records();
         if messages.records() == 0 {

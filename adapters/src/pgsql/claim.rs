@@ -73,6 +73,20 @@ impl Claim for PgClaim {
         })
     }
 
+    /// Checks the constraints that wait for the commit.
+    fn rehearse(&mut self) -> BoxFuture<'_, Result<(), SystemError>> {
+        Box::pin(async move {
+            self.enter()?;
+            let attempted = format!("cannot commit at \"{}\"", self.identity);
+            let session = &mut self.lease.session;
+            let client = session.client();
+            let check = client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE");
+            session.run(&attempted, check).await?;
+            self.poisoned = false;
+            Ok(())
+        })
+    }
+
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {
         Box::pin(async move {
             if self.poisoned {

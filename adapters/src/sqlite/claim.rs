@@ -163,6 +163,22 @@ impl FileClaim {
         Ok(())
     }
 
+    async fn rehearse_commit(&mut self) -> Result<(), SystemError> {
+        let (id, queued) = (self.hold.id, self.queued.clone());
+        let stage = std::mem::replace(&mut self.stage, Stage::Poisoned);
+        match stage {
+            Stage::Poisoned => return Err(poisoned()),
+            Stage::Fresh => {}
+            Stage::Open => self.run(move |state| state.flush(id)).await?,
+            Stage::Gathering => {
+                self.run(move |state| state.rehearse_source(id, &queued))
+                    .await?;
+            }
+        }
+        self.stage = stage;
+        Ok(())
+    }
+
     async fn finish(mut self) -> Result<(), SystemError> {
         let id = self.hold.id;
         let queued = std::mem::take(&mut self.queued);
@@ -217,6 +233,10 @@ impl Claim for FileClaim {
         advances: &'a [Advance],
     ) -> BoxFuture<'a, Result<(), SystemError>> {
         Box::pin(self.advance(table, advances))
+    }
+
+    fn rehearse(&mut self) -> BoxFuture<'_, Result<(), SystemError>> {
+        Box::pin(self.rehearse_commit())
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), SystemError>> {

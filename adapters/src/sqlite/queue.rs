@@ -195,6 +195,20 @@ impl State {
         Ok(())
     }
 
+    /// Does what [`Self::commit_source`] does and takes it back, so that nobody is kept out of the file until the commit.
+    ///
+    /// # Errors
+    /// Those of the commit.
+    pub fn rehearse_source(&mut self, claim: ClaimId, queued: &[Queued]) -> Result<(), Trouble> {
+        self.need_write_lock()?;
+        let main = self.main()?;
+        self.begin_immediate(&main)?;
+        let done = self.finalise(&main, claim, queued);
+        let done = done.and_then(|_| self.flush_pages(&main));
+        self.roll_back(&main);
+        done
+    }
+
     /// Deletes and writes; returns what was meant to be written, and how many rows were changed.
     fn finalise(
         &mut self,

@@ -329,6 +329,32 @@ impl State {
         }
     }
 
+    /// Finds out whether the disk has room for the open transaction of a claim.
+    ///
+    /// # Errors
+    /// Those of the commit; the transaction stays open.
+    pub fn flush(&mut self, claim: ClaimId) -> Result<(), Trouble> {
+        let writer = self.owned(claim)?;
+        let flushed = self.flush_pages(&writer);
+        flushed.map_err(|trouble| Trouble::Failed(trouble.into_error()))
+    }
+
+    /// Writes what a transaction has changed to the log, unmarked as final. Without a log it would be the file itself, from which
+    /// readers would then be kept out until the commit: nothing is written there.
+    ///
+    /// # Errors
+    /// Those of the commit.
+    pub(super) fn flush_pages(&self, connection: &Connection) -> Result<(), Trouble> {
+        let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        let flushed = connection
+            .query_row("PRAGMA journal_mode", [], mode)
+            .and_then(|mode| match mode.eq_ignore_ascii_case("wal") {
+                true => connection.cache_flush(),
+                false => Ok(()),
+            });
+        flushed.map_err(|error| classify(&self.attempt("commit to"), error))
+    }
+
     /// Commits the transaction of a target claim.
     ///
     /// # Errors

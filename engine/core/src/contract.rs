@@ -115,6 +115,15 @@ pub trait Claim: Send {
         None
     }
 
+    /// Finds out, as far as it can be known before, what would refuse the commit; nothing becomes final. Called behind the last
+    /// statement of a batch, for the first batches of a pipeline and for those that come again.
+    ///
+    /// # Errors
+    /// Those of the commit. The claim is poisoned then.
+    fn rehearse(&mut self) -> BoxFuture<'_, Result<(), SystemError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Makes everything final.
     ///
     /// # Errors

@@ -87,6 +87,7 @@ macro_rules! laws_of_services {
             $harness,
             [
                 a_commit_makes_writes_visible_and_final,
+                a_rehearsal_tells_what_the_commit_would_and_makes_nothing_final,
                 release_and_drop_write_nothing,
                 a_failed_statement_poisons_the_claim,
                 writes_join_the_claim_of_the_source,

@@ -144,6 +144,49 @@ pub async fn writes_join_the_claim_of_the_source<B: Base>(base: &B) {
     assert_eq!(base.ids("q").await, (4..=10).collect::<Vec<_>>());
 }
 
+pub async fn a_rehearsal_tells_what_the_commit_would_and_makes_nothing_final<B: Base>(base: &B) {
+    let (service, insertion) = (base.service(), base.insertion().await);
+    let mut source = base.source().await;
+    let (mut records, mut claim) = batch(&mut *source).await;
+    let written = claim.execute(&insertion, &records).await;
+    written.expect("it is written");
+    in_time("a rehearsal", claim.rehearse())
+        .await
+        .expect("nothing is wrong");
+    assert!(base.ids("t").await.is_empty());
+    assert_eq!(base.ids("q").await, (1..=10).collect::<Vec<_>>());
+    commit(claim).await.expect("it is committed");
+    assert_eq!(base.ids("t").await, [1, 2, 3]);
+    assert_eq!(base.ids("q").await, (4..=10).collect::<Vec<_>>());
+
+    let (_, mut claim) = batch(&mut *source).await;
+    records[1][1] = Value::Null;
+    // Some write when they are told, others when they commit: those refuse the rehearsal.
+    let error = match claim.execute(&insertion, &records[1..]).await {
+        Err(error) => error,
+        Ok(_) => claim.rehearse().await.expect_err("a record is refused"),
+    };
+    assert_eq!(
+        (error.class, error.record),
+        (ErrorClass::Rejected, Some(0)),
+        "{error}"
+    );
+    commit(claim)
+        .await
+        .expect_err("a poisoned claim commits nothing");
+    assert_eq!(base.ids("q").await, (4..=10).collect::<Vec<_>>());
+
+    let mut claim = begin(&service).await;
+    let written = claim.execute(&insertion, &rows(20..23)).await;
+    written.expect("it is written");
+    in_time("a rehearsal", claim.rehearse())
+        .await
+        .expect("nothing is wrong");
+    assert_eq!(base.ids("t").await, [1, 2, 3]);
+    commit(claim).await.expect("it is committed");
+    assert_eq!(base.ids("t").await, [1, 2, 3, 20, 21, 22]);
+}
+
 pub async fn a_refused_write_leaves_the_queue_as_it_was<B: Base>(base: &B) {
     let insertion = base.insertion().await;
     let mut source = base.source().await;

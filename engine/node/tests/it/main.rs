@@ -25,6 +25,7 @@ mod pairs;
 mod preparation;
 mod queries;
 mod rabbitmq;
+mod refusals;
 mod schema;
 mod sequences;
 mod servers;

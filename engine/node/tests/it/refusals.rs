@@ -1,0 +1,119 @@
+//! Batches that are refused again and again: until they pass, nothing of them arrives anywhere, however often they are tried.
+
+use std::path::Path;
+
+use super::node::Node;
+use super::servers::{Database, brokers, messages, topic};
+use super::sqlite;
+
+const ROWS: usize = 30;
+
+/// Starts a script over the queue `outbox` that tries again at once.
+fn start(folder: &Path, body: &str) -> Node {
+    let text = format!(
+        "DECLARE @order object
+        USE 'sqlite://outbox.db'
+        CONSUME TOP 10 id, body INTO @order FROM outbox ORDER BY id
+        {body}
+        END"
+    );
+    std::fs::write(folder.join("script.djs"), text).unwrap();
+    let settings = ["--set", "IdleDelay=0.1", "--set", "ErrorDelay=0.2"];
+    let command = [&["run", "script.djs", "--until-idle"], &settings[..]].concat();
+    Node::start(folder, &command, &[])
+}
+
+/// Waits for more attempts than the first one, which may have been made before the refusal was known.
+fn wait_for_attempts(node: &mut Node, error: &str) {
+    for _ in 0..4 {
+        node.wait_for_errors(&[error]);
+    }
+}
+
+fn numbers(rows: impl IntoIterator<Item = usize>) -> Vec<String> {
+    rows.into_iter().map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn rows_that_the_queue_does_not_let_go_do_not_come_to_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    sqlite::outbox(path, ROWS);
+    let queue = sqlite::make(
+        path,
+        "outbox.db",
+        "CREATE TRIGGER keep BEFORE DELETE ON outbox BEGIN SELECT raise(ABORT, 'строки нужны'); END",
+    );
+    let body =
+        "USE 'sqlite://orders.db' INSERT orders SELECT id = @order.id, body = @order.body END";
+    let mut node = start(path, body);
+    wait_for_attempts(&mut node, "строки нужны");
+    let orders = || sqlite::column(path, "orders.db", "SELECT id FROM orders");
+    assert_eq!(orders(), numbers([]));
+
+    queue.execute_batch("DROP TRIGGER keep").unwrap();
+    node.finish().expect(0, &["ended, 30 records"]);
+    assert_eq!(orders(), numbers(1..=ROWS));
+}
+
+#[test]
+fn a_constraint_that_is_checked_at_the_commit_keeps_the_other_targets_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    sqlite::outbox(path, ROWS);
+    let database = Database::create(
+        "deferred",
+        "CREATE TABLE заказы (id bigint, body text, CONSTRAINT один UNIQUE (id) DEFERRABLE INITIALLY DEFERRED);
+         INSERT INTO заказы VALUES (7, 'раньше')",
+    );
+    let body = format!(
+        "USE 'sqlite://orders.db' INSERT orders SELECT id = @order.id, body = @order.body END
+         USE '{}' INSERT заказы SELECT id = @order.id, body = @order.body END",
+        database.address()
+    );
+    let mut node = start(path, &body);
+    wait_for_attempts(&mut node, "один");
+    let orders = || sqlite::column(path, "orders.db", "SELECT id FROM orders");
+    assert_eq!(orders(), numbers([]));
+
+    database.execute("DELETE FROM заказы");
+    node.finish().expect(0, &["ended, 30 records"]);
+    assert_eq!(orders(), numbers(1..=ROWS));
+    assert_eq!(
+        database.column("SELECT id::text FROM заказы ORDER BY заказы.id"),
+        numbers(1..=ROWS)
+    );
+}
+
+#[test]
+fn a_row_that_a_database_refuses_is_not_published_at_each_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    sqlite::outbox(path, ROWS);
+    let database = Database::create(
+        "refused",
+        "CREATE TABLE заказы (id bigint, body text, CONSTRAINT мало CHECK (id <> 7))",
+    );
+    let topic = topic("refused");
+    let body = format!(
+        "PRODUCE 'kafka' WITH BootstrapServers = '{}', Topic = '{topic}' SELECT Value = @order.id
+         USE '{}' INSERT заказы SELECT id = @order.id, body = @order.body END",
+        brokers(),
+        database.address()
+    );
+    let mut node = start(path, &body);
+    wait_for_attempts(&mut node, "id = 7");
+    database.execute("ALTER TABLE заказы DROP CONSTRAINT мало");
+    node.finish().expect(0, &["ended, 30 records"]);
+
+    let published = messages(&topic, ROWS);
+    let published: Vec<_> = published
+        .into_iter()
+        .filter_map(|(_, value)| value)
+        .collect();
+    assert_eq!(published, numbers(1..=ROWS));
+    assert_eq!(
+        database.column("SELECT id::text FROM заказы ORDER BY заказы.id"),
+        numbers(1..=ROWS)
+    );
+}
