@@ -84,6 +84,11 @@ impl Function {
         )
     }
 
+    /// True if its arguments may be reached by what it gives or changes.
+    pub(crate) fn keeps(&self) -> bool {
+        self.mutates() || (self.result().is_none() && self.name != "JSON")
+    }
+
     /// The type of what the machine makes of it, where that is always the same.
     pub(crate) fn result(&self) -> Option<DataType> {
         Some(match self.name {

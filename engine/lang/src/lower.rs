@@ -6,6 +6,7 @@ mod builder;
 mod database;
 mod expressions;
 mod joining;
+mod members;
 mod modify;
 mod naming;
 mod queries;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use dajet_core::{Diagnostic, Severity, Span, Value};
 
 use self::builder::Builder;
+use self::members::{Content, Members, content_of, content_of_query};
 use crate::ast::{
     Block, Initializer, Name, Path, Script, Statement, StatementKind, TypeKind, TypeName,
 };
@@ -31,7 +33,8 @@ pub(crate) fn lower(text: &str, script: &Script) -> (Option<Plan>, Vec<Diagnosti
     lowering.open_program(Purpose::Root);
     lowering.block(&script.statements);
     lowering.close_program();
-    let diagnostics = lowering.diagnostics;
+    let mut diagnostics = lowering.diagnostics;
+    diagnostics.extend(lowering.members.warnings(&lowering.scopes.variables));
     if diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error)
@@ -67,6 +70,7 @@ enum Flow {
 struct Lowering {
     diagnostics: Vec<Diagnostic>,
     scopes: Scopes,
+    members: Members,
     /// The programs that are open, the innermost last.
     builders: Vec<Builder>,
     /// The finished ones, by their number.
@@ -93,6 +97,7 @@ impl Lowering {
         Self {
             diagnostics: Vec::new(),
             scopes: Scopes::default(),
+            members: Members::default(),
             builders: Vec::new(),
             programs: Vec::new(),
             pipelines: Vec::new(),
@@ -248,11 +253,11 @@ impl Lowering {
             }
             StatementKind::Break | StatementKind::Continue => self.signal(statement),
             StatementKind::Return(value) => {
-                let value = value.as_ref().map(|value| self.expr(value));
+                let value = value.as_ref().map(|value| self.looked_at(value));
                 self.builder().emit(Op::Return(value));
             }
             StatementKind::Throw(value) => {
-                let value = self.expr(value);
+                let value = self.looked_at(value);
                 self.builder().emit(Op::Throw(value));
             }
             StatementKind::Sleep(value) => {
@@ -260,7 +265,7 @@ impl Lowering {
                 self.builder().emit(Op::Sleep(value));
             }
             StatementKind::Print(value) => {
-                let value = self.expr(value);
+                let value = self.looked_at(value);
                 self.builder().emit(Op::Print(value));
             }
             StatementKind::Select(query) => self.select(query),
@@ -316,6 +321,7 @@ impl Lowering {
         self.builder().locals.push(slot);
         self.builder().set(slot);
         let overriding = at_root.then(|| {
+            self.members.parameter(slot, value.is_some());
             let name = Arc::clone(&variable.text);
             let span = variable.span;
             let type_name = declared.word();
@@ -359,7 +365,8 @@ impl Lowering {
         let (slot, declared) = (variable.slot, variable.declared);
         match value {
             Initializer::Expr(value) => {
-                let value = self.expr(value);
+                let value = self.looked_at(value);
+                self.members.assign(slot, span, content_of(&value));
                 let value = self.coerced(value, declared);
                 self.builder().emit(Op::Assign {
                     slot,
@@ -372,6 +379,7 @@ impl Lowering {
                     let message = "INTO and an assignment of the same SELECT exclude each other";
                     self.hinted("E_PARSE", into.span, message, "Leave INTO out.");
                 }
+                self.members.assign(slot, span, content_of_query(query));
                 self.select_into(
                     query,
                     Some(Target {
@@ -396,6 +404,7 @@ impl Lowering {
             self.assign_initializer(found, path.span, value);
             return;
         }
+        self.members.change(found.slot);
         if self.builder().record != Some(found.slot) {
             self.builder().mutates = true;
         }
@@ -435,8 +444,8 @@ impl Lowering {
         });
     }
 
-    /// A target of INTO: a variable without a path.
-    fn target(&mut self, path: &Path) -> Option<Target> {
+    /// A target of INTO, a variable without a path, and what it gets.
+    fn target(&mut self, path: &Path, content: Content) -> Option<Target> {
         let found = self.scopes.resolve(&path.variable, &mut self.diagnostics)?;
         if !path.steps.is_empty() {
             let hint = "Select into a variable, then assign it with SET.";
@@ -449,6 +458,7 @@ impl Lowering {
             return None;
         }
         self.builder().set(found.slot);
+        self.members.assign(found.slot, path.span, content);
         Some(Target {
             slot: found.slot,
             declared: found.declared,

@@ -15,11 +15,11 @@ impl Lowering {
     pub(super) fn expr(&mut self, expr: &ast::Expr) -> Expr {
         let kind = match &expr.kind {
             ast::ExprKind::Literal(value) => ExprKind::Constant(value.clone()),
-            ast::ExprKind::Path(path) => return self.path(path),
+            ast::ExprKind::Path(path) => return self.kept(path),
             ast::ExprKind::Column(name) => self.named_value(name),
             ast::ExprKind::Unary(op, operand) => self.unary(*op, operand),
             ast::ExprKind::Binary(op, a, b) => {
-                let sides = (self.expr(a), self.expr(b));
+                let sides = (self.looked_at(a), self.looked_at(b));
                 let text = *op == BinaryOp::Add
                     && [&sides.0, &sides.1]
                         .into_iter()
@@ -77,7 +77,7 @@ impl Lowering {
     fn predicate(&mut self, expr: &ast::Expr) -> ExprKind {
         match &expr.kind {
             ast::ExprKind::IsNull { operand, negated } => {
-                ExprKind::IsNull(Box::new(self.expr(operand)), *negated)
+                ExprKind::IsNull(Box::new(self.looked_at(operand)), *negated)
             }
             ast::ExprKind::IsType {
                 operand,
@@ -198,7 +198,15 @@ impl Lowering {
         {
             return ExprKind::Constant(Value::Integer(code));
         }
-        let args: Box<[Expr]> = args.iter().map(|arg| self.expr(arg)).collect();
+        let keeps = function.is_none_or(Function::keeps);
+        let lower = |arg| {
+            if keeps {
+                self.expr(arg)
+            } else {
+                self.looked_at(arg)
+            }
+        };
+        let args: Box<[Expr]> = args.iter().map(lower).collect();
         let Some(function) = function else {
             return nothing;
         };
@@ -241,10 +249,12 @@ impl Lowering {
                 *slot
             }
             _ => {
+                self.members.change_array(None);
                 self.builder().mutates = true;
                 return;
             }
         };
+        self.members.change_array(Some(slot));
         let builder = self.builder();
         builder.set(slot);
         if builder.record != Some(slot) {
@@ -279,6 +289,7 @@ impl Lowering {
             },
         };
         self.check_members(path, found.declared);
+        self.members.read(slot, found.declared, path);
         Expr { kind, span }
     }
 

@@ -26,6 +26,7 @@ impl Lowering {
             );
             self.error("E_TYPE", target.span, message);
         }
+        self.members.change(found.slot);
         if let Some(from) = from {
             let operand = Box::new(self.path(from));
             let span = operand.span;

@@ -6,6 +6,7 @@ use dajet_core::{Diagnostic, Span, Value};
 
 use super::Lowering;
 use super::database::any;
+use super::members::{content_of_query, name_of_place, written_name};
 use crate::ast::{self, ColumnItem, Consume, FromItem, Name, OrderItem, Query};
 use crate::functions::{self, Found};
 use crate::names::{self, Expr, ExprKind, last_part};
@@ -23,7 +24,7 @@ impl Lowering {
             );
             return self.select_into(query, None);
         };
-        let target = self.target(path);
+        let target = self.target(path, content_of_query(query));
         self.select_into(query, target);
     }
 
@@ -186,16 +187,12 @@ impl Lowering {
 
     /// The alias, else the last part of the column's name, else `Column1`.
     fn column_name(&mut self, alias: Option<&Name>, expr: &ast::Expr, index: usize) -> Name {
-        match (alias, &expr.kind) {
-            (Some(alias), _) => alias.clone(),
-            (None, ast::ExprKind::Column(name)) => Name::new(name.last(), name.span),
-            _ => {
-                let text: Arc<str> = format!("Column{}", index + 1).into();
-                let message = format!("the expression has no name; it becomes \"{text}\"");
-                self.warning("W006", expr.span, message);
-                Name::new(text, expr.span)
-            }
-        }
+        written_name(alias, expr).unwrap_or_else(|| {
+            let text = name_of_place(index);
+            let message = format!("the expression has no name; it becomes \"{text}\"");
+            self.warning("W006", expr.span, message);
+            Name::new(text, expr.span)
+        })
     }
 
     /// A query with the queries in it.
@@ -220,10 +217,8 @@ impl Lowering {
             columns.push(match item {
                 ColumnItem::Star(span) => names::Column::Star(*span),
                 ColumnItem::Expr { expr, .. } => {
-                    let text: Arc<str> = format!("Column{}", index + 1).into();
-                    let span = expr.span;
+                    let name = Name::new(name_of_place(index), expr.span);
                     let expr = self.query_expr(expr, parameters);
-                    let name = Name::new(text, span);
                     names::Column::Named { name, expr }
                 }
             });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dajet_core::Targets;
 
+use super::members::{Content, content_of_columns};
 use super::{Flow, Lowering};
 use crate::ast::{self, Consume, OptionItem, Path, Statement};
 use crate::names;
@@ -44,9 +45,10 @@ impl Lowering {
             main: None,
             detail: Detail::Names(Box::new(names::Body::Drain(drain))),
         });
+        let content = content_of_columns(&consume.columns, std::iter::empty());
         let head = Head {
             source,
-            record: self.record_variable(consume.into.as_ref()),
+            record: self.record_variable(consume.into.as_ref(), content),
             strict: consume.strict,
         };
         self.source(statement, head, tail)
@@ -83,7 +85,7 @@ impl Lowering {
         });
         let head = Head {
             source,
-            record: self.record_variable(into),
+            record: self.record_variable(into, Content::Unknown),
             strict: false,
         };
         self.source(statement, head, tail)
@@ -129,9 +131,9 @@ impl Lowering {
         }
     }
 
-    fn record_variable(&mut self, into: Option<&Path>) -> Option<Slot> {
+    fn record_variable(&mut self, into: Option<&Path>, content: Content) -> Option<Slot> {
         let path = into?;
-        let target = self.target(path)?;
+        let target = self.target(path, content)?;
         if target.declared != Type::Object {
             let message = format!(
                 "CONSUME needs a variable of type object; \"@{}\" is {}",

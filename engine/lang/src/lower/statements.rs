@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dajet_core::contract::OptionUse;
 use dajet_core::{Shape, Span, Value};
 
+use super::members::content_of;
 use super::queries::tables_of;
 use super::{Flow, Lowering};
 use crate::ast::{
@@ -126,6 +127,7 @@ impl Lowering {
             return;
         };
         let (slot, declared) = (found.slot, found.declared);
+        self.members.assign(slot, span, content_of(&collection));
         let Some(parallel) = parallel else {
             self.builder().set(slot);
             let iterator = self.iterators;

@@ -44,6 +44,28 @@ fn an_unknown_variable_is_named_with_its_neighbour() {
 }
 
 #[test]
+fn a_member_that_nothing_tells_is_warned_of_by_check_and_by_run() {
+    let folder = tempfile::tempdir().unwrap();
+    sqlite::outbox(folder.path(), 2);
+    let wrong = "id = @order.id, body = 'тело: ' + @order.Body + @order.idd";
+    let text = COPY.replace("id = @order.id, body = @order.body", wrong);
+    let parts = [
+        "warning[W018]: \"@order\" has no member \"Body\"",
+        "script.djs:5:69",
+        "its members are told here",
+        "Did you mean \"body\"? Names of members are told apart by their case.",
+        "script.djs:5:83",
+        "Did you mean \"id\"?",
+    ];
+    run_script(folder.path(), &text, &[]).expect(0, &parts);
+    assert_eq!(
+        sqlite::column(folder.path(), "orders.db", "SELECT body FROM orders"),
+        ["тело: ", "тело: "]
+    );
+    dajet(folder.path(), &["check", "script.djs"]).expect(0, &parts);
+}
+
+#[test]
 fn an_unknown_table_is_found_at_the_first_bind() {
     check_copy(
         "FROM outbox",
