@@ -10,24 +10,24 @@ use lapin::types::ShortString;
 use super::headers::{from_seconds, from_table};
 
 /// The members of a message.
-static SHAPE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
-    Shape::new([
-        "AppId",
-        "MessageId",
-        "Type",
-        "Body",
-        "ContentType",
-        "ContentEncoding",
-        "ReplyTo",
-        "CorrelationId",
-        "Headers",
-        "Exchange",
-        "RoutingKey",
-        "Redelivered",
-        "Timestamp",
-        "DeliveryTag",
-    ])
-});
+pub(super) const MEMBERS: &[&str] = &[
+    "AppId",
+    "MessageId",
+    "Type",
+    "Body",
+    "ContentType",
+    "ContentEncoding",
+    "ReplyTo",
+    "CorrelationId",
+    "Headers",
+    "Exchange",
+    "RoutingKey",
+    "Redelivered",
+    "Timestamp",
+    "DeliveryTag",
+];
+
+static SHAPE: LazyLock<Arc<Shape>> = LazyLock::new(|| Shape::new(MEMBERS.iter().copied()));
 
 /// By what error messages name a message.
 static KEYS: LazyLock<Arc<Shape>> = LazyLock::new(|| Shape::new(["DeliveryTag", "MessageId"]));

@@ -33,6 +33,7 @@ pub const CONNECTOR: Connector = Connector {
     read_ahead: 1,
     sink: Some(open),
     broker: Some(source::open_source),
+    members: delivery::MEMBERS,
     check: check::check,
 };
 

@@ -10,17 +10,17 @@ use jiff::tz::TimeZone;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
 /// The members of a message.
-static SHAPE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
-    Shape::new([
-        "Key",
-        "Value",
-        "Topic",
-        "Partition",
-        "Offset",
-        "Timestamp",
-        "Headers",
-    ])
-});
+pub(super) const MEMBERS: &[&str] = &[
+    "Key",
+    "Value",
+    "Topic",
+    "Partition",
+    "Offset",
+    "Timestamp",
+    "Headers",
+];
+
+static SHAPE: LazyLock<Arc<Shape>> = LazyLock::new(|| Shape::new(MEMBERS.iter().copied()));
 
 /// By what error messages name a message.
 static KEYS: LazyLock<Arc<Shape>> = LazyLock::new(|| Shape::new(["Topic", "Partition", "Offset"]));

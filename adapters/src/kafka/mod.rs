@@ -45,6 +45,7 @@ pub const CONNECTOR: Connector = Connector {
     read_ahead: 1,
     sink: Some(open),
     broker: Some(source::open_source),
+    members: letter::MEMBERS,
     check: check::check,
 };
 

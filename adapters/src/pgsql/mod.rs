@@ -30,6 +30,7 @@ pub const CONNECTOR: Connector = Connector {
     read_ahead: 1,
     sink: None,
     broker: None,
+    members: &[],
     check,
 };
 

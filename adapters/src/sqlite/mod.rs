@@ -46,6 +46,7 @@ pub const CONNECTOR: Connector = Connector {
     read_ahead: 2,
     sink: None,
     broker: None,
+    members: &[],
     check,
 };
 

@@ -423,6 +423,8 @@ pub struct Connector {
     pub sink: Option<fn(&MessageSpec, &Environment) -> Result<Box<dyn Sink>, SystemError>>,
     /// Opens a source of messages (`CONSUME 'uri'`) for one pipeline; connects at the first read. `None` if the system has none.
     pub broker: Option<OpenBroker>,
+    /// The members of the messages that it gives, all of them; none if it gives no messages, or nobody knows.
+    pub members: &'static [&'static str],
     /// Checks the options of a statement without connecting: unknown names, wrong values, missing ones.
     pub check: fn(Usage, Span, &[OptionUse]) -> Vec<Diagnostic>,
 }

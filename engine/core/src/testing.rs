@@ -89,6 +89,7 @@ impl World {
                 read_ahead: 1,
                 sink: None,
                 broker: None,
+                members: &[],
                 check: |_, _, _| Vec::new(),
             },
             Connector {
@@ -98,6 +99,7 @@ impl World {
                 read_ahead: 1,
                 sink: Some(|spec, _| broker::open(&spec.address)),
                 broker: None,
+                members: &[],
                 check: |_, _, _| Vec::new(),
             },
             Connector {
@@ -107,6 +109,7 @@ impl World {
                 read_ahead: 1,
                 sink: None,
                 broker: Some(|spec, _, databases| inbox::open(spec, databases)),
+                members: &[],
                 check: |_, _, _| Vec::new(),
             },
         ])

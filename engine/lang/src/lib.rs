@@ -9,6 +9,7 @@ pub mod functions;
 pub mod lexer;
 mod lower;
 pub mod machine;
+mod members;
 mod names;
 pub mod parser;
 pub mod plan;

@@ -3,10 +3,10 @@
 
 mod analysis;
 mod builder;
+mod content;
 mod database;
 mod expressions;
 mod joining;
-mod members;
 mod modify;
 mod naming;
 mod queries;
@@ -18,12 +18,13 @@ use std::sync::Arc;
 use dajet_core::{Diagnostic, Severity, Span, Value};
 
 use self::builder::Builder;
-use self::members::{Content, Members, content_of, content_of_query};
+use self::content::{content_of, content_of_query};
 use crate::ast::{
     Block, Initializer, Name, Path, Script, Statement, StatementKind, TypeKind, TypeName,
 };
 use crate::check::{FoundVariable, Scopes};
 use crate::machine::convert::default_of;
+use crate::members::{Content, Members};
 use crate::plan::{NamePlan, PipelinePlan, Plan, ProgramId, RootVariable, StatementPlan};
 use crate::program::{Expr, ExprKind, Op, Place, Program, Purpose, Slot, Target, Template, Type};
 
@@ -33,8 +34,9 @@ pub(crate) fn lower(text: &str, script: &Script) -> (Option<Plan>, Vec<Diagnosti
     lowering.open_program(Purpose::Root);
     lowering.block(&script.statements);
     lowering.close_program();
-    let mut diagnostics = lowering.diagnostics;
-    diagnostics.extend(lowering.members.warnings(&lowering.scopes.variables));
+    let (mut diagnostics, mut members) = (lowering.diagnostics, lowering.members);
+    members.settle(&lowering.scopes.variables);
+    diagnostics.extend(members.warnings());
     if diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error)
@@ -51,6 +53,7 @@ pub(crate) fn lower(text: &str, script: &Script) -> (Option<Plan>, Vec<Diagnosti
         root_variables: lowering.root_variables,
         environment_names: lowering.environment_names,
         names: lowering.names,
+        members,
         sites: lowering.sites,
         iterators: lowering.iterators,
     };

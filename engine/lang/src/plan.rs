@@ -11,8 +11,9 @@ use dajet_core::{BrokerSpec, Diagnostic, Record, Shape, Span, Targets};
 
 use crate::machine::knowledge::unknown;
 use crate::machine::{Clock, Knowledge, Question, ScriptError, Variables};
+use crate::members::Members;
 use crate::names;
-use crate::program::{Expr, Place, Program, Template, Type};
+use crate::program::{Expr, Place, Program, Template, TemplatePart, Type};
 
 /// Number of a program in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +94,7 @@ pub struct Plan {
     pub(crate) root_variables: Vec<RootVariable>,
     pub(crate) environment_names: Vec<Arc<str>>,
     pub(crate) names: Vec<NamePlan>,
+    pub(crate) members: Members,
     /// Number of places where a member is read: each has a cache in the machine.
     pub(crate) sites: usize,
     /// Number of loops.
@@ -389,6 +391,23 @@ impl Plan {
             Detail::Broker(broker) => start.evaluate(self, broker).map(Some),
             Detail::Names(_) | Detail::Message(_) => Ok(None),
         }
+    }
+
+    /// Warns of members that the messages of a broker do not have. `members_of` knows them by what an address begins with:
+    /// the whole one, or what stands in front of the first `{`.
+    pub fn unknown_members(
+        &self,
+        members_of: impl Fn(&str) -> Option<&'static [&'static str]>,
+    ) -> Vec<Diagnostic> {
+        self.members.warnings_of_messages(|statement| {
+            let Detail::Broker(broker) = &self.statement(statement).detail else {
+                return None;
+            };
+            match broker.address.parts.first() {
+                Some(TemplatePart::Text(start)) => members_of(start),
+                _ => None,
+            }
+        })
     }
 
     pub(crate) fn program(&self, id: ProgramId) -> &Program {

@@ -80,6 +80,11 @@ fn check_connectors(plan: &Plan, connectors: &Connectors) -> Vec<Diagnostic> {
             found.extend(check_statement(statement, connectors));
         }
     }
+    found.extend(plan.unknown_members(|start| {
+        let connector = connectors.find(&Address::new(start)).ok();
+        let members = connector.map(|connector| connector.members);
+        members.filter(|members| !members.is_empty())
+    }));
     found
 }
 

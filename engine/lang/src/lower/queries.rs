@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dajet_core::{Diagnostic, Span, Value};
 
 use super::Lowering;
+use super::content::{content_of_query, name_of_place, written_name};
 use super::database::any;
-use super::members::{content_of_query, name_of_place, written_name};
 use crate::ast::{self, ColumnItem, Consume, FromItem, Name, OrderItem, Query};
 use crate::functions::{self, Found};
 use crate::names::{self, Expr, ExprKind, last_part};

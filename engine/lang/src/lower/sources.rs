@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use dajet_core::Targets;
 
-use super::members::{Content, content_of_columns};
+use super::content::content_of_columns;
 use super::{Flow, Lowering};
 use crate::ast::{self, Consume, OptionItem, Path, Statement};
+use crate::members::Content;
 use crate::names;
 use crate::plan::{
     BrokerPlan, Detail, PipelineId, PipelinePlan, StatementId, StatementKind, StatementPlan,
@@ -85,7 +86,7 @@ impl Lowering {
         });
         let head = Head {
             source,
-            record: self.record_variable(into, Content::Unknown),
+            record: self.record_variable(into, Content::Messages(source)),
             strict: false,
         };
         self.source(statement, head, tail)

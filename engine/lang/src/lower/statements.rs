@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dajet_core::contract::OptionUse;
 use dajet_core::{Shape, Span, Value};
 
-use super::members::content_of;
+use super::content::content_of;
 use super::queries::tables_of;
 use super::{Flow, Lowering};
 use crate::ast::{

@@ -63,6 +63,16 @@ fn a_member_that_nothing_tells_is_warned_of_by_check_and_by_run() {
         ["тело: ", "тело: "]
     );
     dajet(folder.path(), &["check", "script.djs"]).expect(0, &parts);
+    let text = "DECLARE @m object\nCONSUME 'kafka' WITH BootstrapServers = 'x:1', Topic = 't', GroupId = 'g' INTO @m\n\
+                PRINT @m.Value + @m.value\n";
+    fs::write(folder.path().join("script.djs"), text).unwrap();
+    let parts = ["\"@m\" has no member \"value\"", "Did you mean \"Value\"?"];
+    dajet(folder.path(), &["check", "script.djs"]).expect(0, &parts);
+    let text =
+        "DECLARE @m object\nCONSUME 'amqp://{$BROKER}/очередь' INTO @m\nPRINT @m.Body + @m.Key\n";
+    fs::write(folder.path().join("script.djs"), text).unwrap();
+    let parts = ["\"@m\" has no member \"Key\"", "It has \"AppId\", \"Body\""];
+    dajet(folder.path(), &["check", "script.djs"]).expect(0, &parts);
 }
 
 #[test]

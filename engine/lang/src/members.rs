@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dajet_core::diagnostic::nearest;
-use dajet_core::{Diagnostic, Span, Value};
+use dajet_core::{Diagnostic, Span};
 
-use super::Lowering;
-use crate::ast::{self, ColumnItem, Name, Path, PathStep, Query};
-use crate::plan::Variable;
-use crate::program::{Expr, ExprKind, Slot, Type};
+use crate::ast::{Name, Path, PathStep};
+use crate::plan::{StatementId, Variable};
+use crate::program::{Slot, Type};
 
 /// How many places a warning shows where members come from.
 const LABELS_MAX: usize = 3;
@@ -20,11 +19,13 @@ const LABELS_MAX: usize = 3;
 const TOLD_MAX: usize = 8;
 
 /// What a variable gets.
-pub(super) enum Content {
+pub(crate) enum Content {
     /// Objects with these members.
     Listed(Vec<Arc<str>>),
     /// What another variable holds, or an element of it.
     Of(Slot),
+    /// Messages of the broker that this statement consumes.
+    Messages(StatementId),
     /// NULL, which has no members.
     Nothing,
     /// Nobody knows before a run.
@@ -32,6 +33,7 @@ pub(super) enum Content {
 }
 
 /// A member that the script reads.
+#[derive(Debug)]
 struct Use {
     slot: Slot,
     /// The variable's name.
@@ -40,9 +42,10 @@ struct Use {
 }
 
 /// What the statements that are lowered say of members.
-#[derive(Default)]
-pub(super) struct Members {
+#[derive(Debug, Default)]
+pub(crate) struct Members {
     lists: Vec<(Slot, Span, Vec<Arc<str>>)>,
+    messages: Vec<(Slot, Span, StatementId)>,
     /// Variables that may hold the same objects.
     links: Vec<(Slot, Slot)>,
     unknown: BTreeSet<Slot>,
@@ -55,6 +58,8 @@ pub(super) struct Members {
     changes_arrays: bool,
     /// By their place: a condition of a query may be lowered twice.
     uses: BTreeMap<u32, Use>,
+    /// The group of each variable, named by one of its variables: those that may hold the same objects have one.
+    groups: Vec<Slot>,
 }
 
 /// What is told of variables that may hold the same objects.
@@ -62,16 +67,17 @@ pub(super) struct Members {
 struct Told<'a> {
     members: BTreeSet<&'a str>,
     /// Where, the first places.
-    spans: Vec<Span>,
+    places: Vec<(Span, &'static str)>,
 }
 
 impl Members {
     /// A variable gets something, told at `span`.
-    pub(super) fn assign(&mut self, slot: Slot, span: Span, content: Content) {
+    pub(crate) fn assign(&mut self, slot: Slot, span: Span, content: Content) {
         self.assigned.insert(slot);
         match content {
             Content::Listed(names) => self.lists.push((slot, span, names)),
             Content::Of(other) => self.links.push((slot, other)),
+            Content::Messages(statement) => self.messages.push((slot, span, statement)),
             Content::Nothing => {}
             Content::Unknown => {
                 self.unknown.insert(slot);
@@ -80,27 +86,32 @@ impl Members {
     }
 
     /// A variable of the script itself; what it begins with may come from the caller.
-    pub(super) fn parameter(&mut self, slot: Slot, has_value: bool) {
+    pub(crate) fn parameter(&mut self, slot: Slot, has_value: bool) {
         self.parameters.insert(slot);
         if has_value {
             self.unknown.insert(slot);
         }
     }
 
+    /// What a variable holds may have another name from now on.
+    pub(crate) fn share(&mut self, slot: Slot) {
+        self.shared.insert(slot);
+    }
+
     /// Members are set, added or removed through a variable.
-    pub(super) fn change(&mut self, slot: Slot) {
+    pub(crate) fn change(&mut self, slot: Slot) {
         self.unknown.insert(slot);
         self.changes_members = true;
     }
 
     /// Elements are added to an array, or removed.
-    pub(super) fn change_array(&mut self, slot: Option<Slot>) {
+    pub(crate) fn change_array(&mut self, slot: Option<Slot>) {
         self.unknown.extend(slot);
         self.changes_arrays = true;
     }
 
     /// Notes the member that a path of an expression or of a template reads first.
-    pub(super) fn read(&mut self, slot: Slot, declared: Type, path: &Path) {
+    pub(crate) fn read(&mut self, slot: Slot, declared: Type, path: &Path) {
         if self.parameters.contains(&slot) && !self.assigned.contains(&slot) {
             // What is read before the script has given it anything is given by the caller.
             self.unknown.insert(slot);
@@ -127,8 +138,8 @@ impl Members {
         }
     }
 
-    /// Warns of members that are surely not there.
-    pub(super) fn warnings(mut self, variables: &[Variable]) -> Vec<Diagnostic> {
+    /// All statements are lowered: what is unknown is a matter of groups from now on.
+    pub(crate) fn settle(&mut self, variables: &[Variable]) {
         let given = self.parameters.difference(&self.assigned).copied();
         self.unknown.extend(given);
         let is_array = |slot: &&Slot| variables[**slot].declared == Type::Array;
@@ -137,31 +148,68 @@ impl Members {
         } else if self.changes_arrays {
             self.unknown.extend(self.shared.iter().filter(is_array));
         }
-        let group = self.groups(variables.len());
-        let unknown: BTreeSet<Slot> = self.unknown.iter().map(|slot| group[*slot]).collect();
-        let mut told: BTreeMap<Slot, Told<'_>> = BTreeMap::new();
-        for (slot, span, names) in &self.lists {
-            let told = told.entry(group[*slot]).or_default();
-            told.members.extend(names.iter().map(|name| &**name));
-            if told.spans.len() < LABELS_MAX {
-                told.spans.push(*span);
-            }
+        let mut groups: Vec<Slot> = (0..variables.len()).collect();
+        for (a, b) in &self.links {
+            let (a, b) = (top(&mut groups, *a), top(&mut groups, *b));
+            groups[a] = b;
         }
-        let checked = self.uses.values();
-        let checked = checked.filter(|used| !unknown.contains(&group[used.slot]));
-        checked
-            .filter_map(|used| told.get(&group[used.slot])?.warning(used))
-            .collect()
+        self.groups = (0..variables.len())
+            .map(|slot| top(&mut groups, slot))
+            .collect();
+        self.unknown = self.unknown.iter().map(|slot| self.groups[*slot]).collect();
     }
 
-    /// The group of each variable, named by one of its variables: those that may hold the same objects have one.
-    fn groups(&self, variables: usize) -> Vec<Slot> {
-        let mut group: Vec<Slot> = (0..variables).collect();
-        for (a, b) in &self.links {
-            let (a, b) = (top(&mut group, *a), top(&mut group, *b));
-            group[a] = b;
+    /// Warns of members that are surely not there, of variables that get no messages.
+    pub(crate) fn warnings(&self) -> Vec<Diagnostic> {
+        let mut told = self.told();
+        for (slot, ..) in &self.messages {
+            told.remove(&self.groups[*slot]);
         }
-        (0..variables).map(|slot| top(&mut group, slot)).collect()
+        self.compare(&told)
+    }
+
+    /// The same of those that get messages, whose members `members_of` knows.
+    pub(crate) fn warnings_of_messages(
+        &self,
+        members_of: impl Fn(StatementId) -> Option<&'static [&'static str]>,
+    ) -> Vec<Diagnostic> {
+        let mut lists = self.told();
+        let mut told = BTreeMap::new();
+        let mut unknown = BTreeSet::new();
+        for (slot, span, statement) in &self.messages {
+            let group = self.groups[*slot];
+            let Some(members) = members_of(*statement) else {
+                unknown.insert(group);
+                continue;
+            };
+            let told = told
+                .entry(group)
+                .or_insert_with(|| lists.remove(&group).unwrap_or_default());
+            told.members.extend(members);
+            told.places.push((*span, "it gets messages here"));
+        }
+        told.retain(|group, _| !unknown.contains(group));
+        self.compare(&told)
+    }
+
+    /// What lists tell.
+    fn told(&self) -> BTreeMap<Slot, Told<'_>> {
+        let mut told: BTreeMap<Slot, Told<'_>> = BTreeMap::new();
+        for (slot, span, names) in &self.lists {
+            let told = told.entry(self.groups[*slot]).or_default();
+            told.members.extend(names.iter().map(|name| &**name));
+            told.places.push((*span, "its members are told here"));
+        }
+        told
+    }
+
+    fn compare(&self, told: &BTreeMap<Slot, Told<'_>>) -> Vec<Diagnostic> {
+        let warning = |used: &Use| {
+            let group = self.groups[used.slot];
+            let told = told.get(&group).filter(|_| !self.unknown.contains(&group));
+            told?.warning(used)
+        };
+        self.uses.values().filter_map(warning).collect()
     }
 }
 
@@ -195,8 +243,8 @@ impl Told<'_> {
         let variable = &used.variable;
         let message = format!("\"@{variable}\" has no member \"{name}\": it is always NULL");
         let mut warning = Diagnostic::warning("W018", used.member.span, message).hint(hint);
-        for span in &self.spans {
-            warning = warning.label(*span, "its members are told here");
+        for (span, label) in self.places.iter().take(LABELS_MAX) {
+            warning = warning.label(*span, *label);
         }
         Some(warning)
     }
@@ -211,74 +259,50 @@ impl Told<'_> {
     }
 }
 
-impl Lowering {
-    /// Lowers an expression whose value may be kept: an object that it gives can be reached by another name from then on.
-    pub(super) fn kept(&mut self, path: &Path) -> Expr {
-        let value = self.path(path);
-        if let ExprKind::Slot(slot) = value.kind {
-            self.members.shared.insert(slot);
-        }
-        value
+#[cfg(test)]
+mod tests {
+    fn check(script: &str, expected: &[&str]) {
+        let (plan, diagnostics) = crate::compile(script);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let members_of = |start: &str| match start {
+            "kafka" => Some(&["Ключ", "Value"] as &[&str]),
+            "amqp://" => Some(&["Body"] as &[&str]),
+            _ => None,
+        };
+        let found = plan.unwrap().unknown_members(members_of);
+        let messages: Vec<_> = found.iter().map(|d| &*d.message).collect();
+        assert_eq!(messages, expected);
     }
 
-    /// Lowers an expression whose value is looked at, and not kept.
-    pub(super) fn looked_at(&mut self, expr: &ast::Expr) -> Expr {
-        match &expr.kind {
-            ast::ExprKind::Path(path) => self.path(path),
-            _ => self.expr(expr),
-        }
+    #[test]
+    fn messages_have_the_members_of_their_broker() {
+        check(
+            "DECLARE @m object CONSUME 'kafka' WITH a = 1 INTO @m PRINT @m.Value + @m.ключ + @m.Ключ",
+            &["\"@m\" has no member \"ключ\": it is always NULL"],
+        );
+        check(
+            "DECLARE @m object CONSUME 'amqp://{$HOST}/' INTO @m PRINT @m.Body + @m.Value.x",
+            &["\"@m\" has no member \"Value\": it is always NULL"],
+        );
+        check(
+            "DECLARE @m object CONSUME '{$HOST}' INTO @m PRINT @m.Value",
+            &[],
+        );
+        check(
+            "DECLARE @m object CONSUME 'x://' INTO @m PRINT @m.Value",
+            &[],
+        );
     }
-}
 
-/// What an expression gives.
-pub(super) fn content_of(value: &Expr) -> Content {
-    match &value.kind {
-        ExprKind::Slot(slot) => Content::Of(*slot),
-        ExprKind::Constant(Value::Null) => Content::Nothing,
-        _ => Content::Unknown,
+    #[test]
+    fn messages_that_are_changed_or_given_lists_beside_have_what_these_add() {
+        check(
+            "DECLARE @m object CONSUME 'kafka' INTO @m SET @m.x = 1 PRINT @m.y",
+            &[],
+        );
+        check(
+            "DECLARE @m object CONSUME 'kafka' INTO @m SET @m = SELECT x = 1 PRINT @m.x + @m.y",
+            &["\"@m\" has no member \"y\": it is always NULL"],
+        );
     }
-}
-
-/// What the rows of a query are.
-pub(super) fn content_of_query(query: &Query) -> Content {
-    let appended = query
-        .appends
-        .iter()
-        .map(|append| Arc::clone(&append.name.text));
-    content_of_columns(&query.columns, appended)
-}
-
-/// What records with these columns are.
-pub(super) fn content_of_columns(
-    columns: &[ColumnItem],
-    appended: impl Iterator<Item = Arc<str>>,
-) -> Content {
-    let mut names = Vec::with_capacity(columns.len());
-    for (index, item) in columns.iter().enumerate() {
-        match item {
-            ColumnItem::Star(_) => return Content::Unknown,
-            ColumnItem::Expr { alias, expr } => {
-                names.push(match written_name(alias.as_ref(), expr) {
-                    Some(name) => name.text,
-                    None => name_of_place(index),
-                })
-            }
-        }
-    }
-    names.extend(appended);
-    Content::Listed(names)
-}
-
-/// The name of a column: the alias, else the last part of the column's name.
-pub(super) fn written_name(alias: Option<&Name>, expr: &ast::Expr) -> Option<Name> {
-    match (alias, &expr.kind) {
-        (Some(alias), _) => Some(alias.clone()),
-        (None, ast::ExprKind::Column(name)) => Some(Name::new(name.last(), name.span)),
-        _ => None,
-    }
-}
-
-/// The name of a column that has none.
-pub(super) fn name_of_place(index: usize) -> Arc<str> {
-    format!("Column{}", index + 1).into()
 }
