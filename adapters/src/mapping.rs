@@ -288,6 +288,7 @@ fn single(
             (DataType::Text, ColumnRole::Value)
         }
         "uuid" => (DataType::Uuid, ColumnRole::Value),
+        "any" => (DataType::Any, ColumnRole::Value),
         // The only types that the file tells are those of the object itself: its reference and its parent.
         "bytea" | "blob" if lower.ends_with("idrref") && !lower.ends_with("owneridrref") => {
             (DataType::Entity(code), ColumnRole::Reference)

@@ -181,7 +181,7 @@ fn stored_of(data_type: DataType) -> Stored {
         DataType::DateTime => Stored::Date,
         DataType::Uuid => Stored::Uuid,
         DataType::Text => Stored::Text(0, false),
-        DataType::Binary | DataType::Entity(_) | DataType::Union => Stored::Blob,
+        DataType::Binary | DataType::Entity(_) | DataType::Union | DataType::Any => Stored::Blob,
     }
 }
 

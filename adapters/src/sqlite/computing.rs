@@ -14,7 +14,7 @@ use rusqlite::{Connection, Error, Result, ffi};
 use uuid::Uuid;
 
 use super::digits;
-use super::values::from_reference;
+use super::values::{Stored, from_reference, natural_number};
 
 /// `dajet_add` and the others: exact arithmetic.
 pub const ARITHMETIC: [&str; 5] = [
@@ -30,6 +30,8 @@ pub const COMPARE: &str = "dajet_compare";
 pub const SCALED: &str = "dajet_scaled";
 /// A number as a whole one, if it has no fraction.
 pub const WHOLE: &str = "dajet_whole";
+/// A number as a column without a declared type keeps it.
+pub const NATURAL: &str = "dajet_natural";
 /// A time and so many seconds.
 pub const SHIFT: &str = "dajet_shift";
 /// Seconds between two times.
@@ -59,7 +61,8 @@ pub fn letter(data_type: Option<DataType>) -> char {
         Some(DataType::Integer) => 'i',
         Some(DataType::Decimal) => 'n',
         Some(DataType::DateTime) => 't',
-        Some(DataType::Text) => 's',
+        // of any type: what is stored tells
+        Some(DataType::Text | DataType::Any) => 's',
         Some(DataType::Binary) => 'b',
         Some(DataType::Uuid) => 'u',
         Some(DataType::Entity(_) | DataType::Union) | None => '?',
@@ -97,6 +100,7 @@ pub fn register(connection: &Connection) -> Result<()> {
             .map(Some)
             .ok_or_else(|| refused(format!("a column of whole numbers cannot hold {exact}")))
     })?;
+    connection.create_scalar_function(NATURAL, 1, pure, natural)?;
     connection.create_scalar_function(SHIFT, 2, pure, shift)?;
     connection.create_scalar_function(SECONDS, 2, pure, seconds_between)?;
     connection.create_scalar_function(TEXT, 2, pure, |context| {
@@ -223,6 +227,18 @@ fn arithmetic(context: &Context<'_>, operator: usize) -> Result<Value> {
     result
         .map(stored)
         .map_err(|error| refused(error.to_string()))
+}
+
+fn natural(context: &Context<'_>) -> Result<Value> {
+    let number = match context.get_raw(0) {
+        ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()),
+        _ => None,
+    };
+    Ok(match number.map(natural_number) {
+        Some(Stored::Integer(whole)) => Value::Integer(whole),
+        Some(Stored::Real(real)) => Value::Real(real),
+        _ => context.get(0)?,
+    })
 }
 
 /// The time of an argument; `None` for NULL.

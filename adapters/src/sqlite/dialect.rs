@@ -592,7 +592,7 @@ impl Writer {
         for argument in arguments {
             match (function, argument) {
                 (Function::DataLength, Expr::Column { column, .. })
-                    if column.data_type == DataType::Binary =>
+                    if matches!(column.data_type, DataType::Binary | DataType::Any) =>
                 {
                     self.expr(argument)?;
                 }

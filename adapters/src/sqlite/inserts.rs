@@ -9,6 +9,7 @@ use dajet_core::{SystemError, Value};
 use super::dialect::{Writer, distinct, quote, table_name, unsupported};
 use super::functions;
 use super::kind::Kind;
+use super::texts::data_type_of;
 
 /// An INSERT of several records.
 #[derive(Clone, Debug)]
@@ -122,6 +123,11 @@ impl Writer {
             }
             Expr::Literal(value) => self.stored_literal(value, kind, &column.name)?,
             expr if kind == Kind::Integer => self.whole(expr)?,
+            expr if column.data_type == DataType::Any
+                && data_type_of(expr) == Some(DataType::Decimal) =>
+            {
+                self.natural(expr)?;
+            }
             expr => self.exact(expr)?,
         }
         Ok(())

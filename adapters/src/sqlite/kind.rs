@@ -96,7 +96,7 @@ impl Kind {
             DataType::Binary => Self::Binary,
             DataType::Uuid => Self::Uuid { blob: false },
             DataType::Entity(code) => Self::Reference(code),
-            DataType::Union => Self::Dynamic,
+            DataType::Union | DataType::Any => Self::Dynamic,
         }
     }
 
@@ -114,7 +114,9 @@ impl Kind {
 pub fn logical(type_name: &str) -> DataType {
     let name = type_name.to_ascii_uppercase();
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if has(&["BOOL"]) || name == "BIT" {
+    if name.is_empty() || name == "ANY" {
+        DataType::Any
+    } else if has(&["BOOL"]) || name == "BIT" {
         DataType::Boolean
     } else if has(&["UUID", "GUID", "UNIQUEIDENTIFIER"]) {
         DataType::Uuid
@@ -163,7 +165,9 @@ mod tests {
         check("binary(16)", DataType::Binary);
         check("uuid", DataType::Uuid);
         check("uuid_blob", DataType::Uuid);
-        check("", DataType::Text);
+        check("json", DataType::Text);
+        check("", DataType::Any);
+        check("any", DataType::Any);
     }
 
     #[test]

@@ -153,6 +153,14 @@ impl Writer {
         Ok(())
     }
 
+    /// A decimal for a column that declares no type: a number, where no digit is lost by that.
+    pub(super) fn natural(&mut self, expr: &Expr) -> Written {
+        self.push(&format!("{}(", computing::NATURAL));
+        self.exact(expr)?;
+        self.push(")");
+        Ok(())
+    }
+
     /// A constant as a column keeps it.
     pub(super) fn stored_literal(&mut self, value: &Value, kind: Kind, column: &str) -> Written {
         let stored = values::store(value, kind).map_err(|error| {
@@ -165,6 +173,7 @@ impl Writer {
         })?;
         match stored {
             Stored::Integer(number) => self.push(&number.to_string()),
+            Stored::Real(number) => self.push(&format!("{number:e}")),
             Stored::Text(text) => self.push(&format!("'{text}'")),
             Stored::Made(text) => self.push(&format!("'{text}'")),
             _ => return self.literal(value),
@@ -346,7 +355,10 @@ pub fn data_type_of(expr: &Expr) -> Option<DataType> {
         Expr::IsNull { .. } | Expr::InList { .. } | Expr::Unary(Unary::Not, _) => {
             Some(DataType::Boolean)
         }
-        Expr::Unary(Unary::Negate, operand) => data_type_of(operand),
+        Expr::Unary(Unary::Negate, operand) => match data_type_of(operand) {
+            Some(DataType::Any) => Some(DataType::Decimal),
+            other => other,
+        },
         Expr::Binary(operator, left, right) => Some(match operator {
             Binary::Concat => DataType::Text,
             Binary::Add

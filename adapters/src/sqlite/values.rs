@@ -174,6 +174,8 @@ pub enum Stored<'a> {
     Null,
     /// INTEGER
     Integer(i64),
+    /// REAL
+    Real(f64),
     /// TEXT
     Text(&'a str),
     /// TEXT that had to be made.
@@ -193,6 +195,7 @@ impl rusqlite::ToSql for Stored<'_> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
             Self::Integer(n) => ValueRef::Integer(*n),
+            Self::Real(x) => ValueRef::Real(*x),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
             Self::Made(text) => ValueRef::Text(text.as_bytes()),
             Self::Blob(bytes) => ValueRef::Blob(bytes),
@@ -214,6 +217,7 @@ pub fn store(value: &Value, kind: Kind) -> Result<Stored<'_>, SystemError> {
         (_, Value::Object(_) | Value::Array(_)) => {
             return Err(refused(value, kind).with_hint("Write JSON(…) to keep it as text."));
         }
+        (Kind::Dynamic, Value::Decimal(number)) => Some(natural_number(*number)),
         (Kind::Dynamic, value) => Some(natural(value)),
         (Kind::Boolean, value) => boolean(value),
         (Kind::Integer, value) => integer(value),
@@ -284,6 +288,18 @@ pub fn natural(value: &Value) -> Stored<'_> {
         Value::Integer(n) => Stored::Integer(*n),
         Value::Binary(bytes) => Stored::Blob(bytes),
         other => text(other),
+    }
+}
+
+/// A decimal where nothing is declared: a number of SQLite if that is read back as the same one, else its text.
+pub fn natural_number(number: Decimal) -> Stored<'static> {
+    if let Some(whole) = number.to_integer() {
+        return Stored::Integer(whole);
+    }
+    let text = number.to_string();
+    match text.parse() {
+        Ok(real) if survives(number, &text) => Stored::Real(real),
+        _ => Stored::Made(text),
     }
 }
 
@@ -489,6 +505,26 @@ mod tests {
         assert_eq!(read(0.1 + 0.2), expect("0.30000000000000004"));
         assert!(read(1e300).is_err());
         assert!(read(f64::INFINITY).is_err());
+    }
+
+    #[test]
+    fn a_decimal_is_a_number_where_nothing_is_declared_if_no_digit_is_lost() {
+        let check = |text: &str, expected: &str| {
+            let number: Decimal = text.parse().expect("it is a number");
+            let shown = match natural_number(number) {
+                Stored::Integer(whole) => format!("integer {whole}"),
+                Stored::Real(real) => format!("real {real}"),
+                Stored::Made(text) => format!("text {text}"),
+                _ => "something else".to_owned(),
+            };
+            assert_eq!(shown, expected);
+            let back = round_trip(&Value::Decimal(number), Kind::Dynamic);
+            assert_eq!(back.to_string(), number.trimmed(0).to_string());
+        };
+        check("5.00", "integer 5");
+        check("-1.50", "real -1.5");
+        check("12345678901234567.89", "text 12345678901234567.89");
+        check("100000000000000000000", "real 100000000000000000000");
     }
 
     #[test]

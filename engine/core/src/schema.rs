@@ -29,6 +29,8 @@ pub enum DataType {
     Entity(i32),
     /// A tagged value in several physical columns.
     Union,
+    /// Any scalar, kept as it is: a column of SQLite without a declared type.
+    Any,
 }
 
 /// The role of a physical column within a logical one.

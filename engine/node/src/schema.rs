@@ -229,6 +229,7 @@ fn type_name(data_type: DataType) -> String {
         DataType::Entity(0) => "entity".to_owned(),
         DataType::Entity(code) => format!("entity {code}"),
         DataType::Union => "union".to_owned(),
+        DataType::Any => "any".to_owned(),
     }
 }
 
@@ -353,6 +354,7 @@ fn family(data_type: DataType, part: &PhysicalColumn) -> (&'static str, &'static
         DataType::Binary => ("varbinary(max)", "bytea"),
         DataType::Uuid if &*part.type_name == "uuid" => ("uniqueidentifier", "uuid"),
         DataType::Uuid | DataType::Entity(_) => ("binary(16)", "bytea"),
+        DataType::Any => ("sql_variant", "any"),
     }
 }
 

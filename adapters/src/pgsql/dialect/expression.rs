@@ -512,7 +512,7 @@ fn union_part(column: &Column, data_type: DataType) -> Option<&PhysicalColumn> {
         DataType::DateTime => ColumnRole::DateTime,
         DataType::Text => ColumnRole::Text,
         DataType::Entity(_) | DataType::Uuid => ColumnRole::Reference,
-        DataType::Binary | DataType::Union => return None,
+        DataType::Binary | DataType::Union | DataType::Any => return None,
     };
     column.parts.iter().find(|part| part.role == role)
 }

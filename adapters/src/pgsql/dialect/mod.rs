@@ -158,7 +158,7 @@ fn sql_type(data_type: DataType) -> &'static str {
         DataType::Integer => "bigint",
         DataType::Decimal => "numeric",
         DataType::DateTime => "timestamp without time zone",
-        DataType::Text | DataType::Union => "text",
+        DataType::Text | DataType::Union | DataType::Any => "text",
         DataType::Binary | DataType::Entity(_) => "bytea",
         DataType::Uuid => "uuid",
     }

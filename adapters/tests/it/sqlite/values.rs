@@ -1,5 +1,7 @@
 //! Values round-trip by the types that columns declare.
 
+use dajet_core::query::{Binary, Body, Expr, Select, Statement};
+use dajet_core::schema::DataType;
 use dajet_core::{Decimal, ErrorClass, Value};
 use uuid::Uuid;
 
@@ -75,6 +77,117 @@ async fn undeclared_columns_are_read_as_they_are_stored() {
         decimal("10000000000"),
     ];
     assert_eq!(values, expected);
+}
+
+/// One value of each kind, and how SQLite shall name what is stored of it.
+fn of_each_kind() -> Vec<(Value, Value, &'static str)> {
+    let uuid = Uuid::from_u128(0x3552_1b2a_b154_4ca5_97fc_ae57_33c4_e473);
+    let as_it_is = |value: Value, stored| (value.clone(), value, stored);
+    vec![
+        as_it_is(Value::Integer(i64::MAX), "integer"),
+        as_it_is(Value::text("007"), "text"),
+        as_it_is(Value::Binary(vec![0, 255].into()), "blob"),
+        (Value::Boolean(true), Value::Integer(1), "integer"),
+        (decimal("5.00"), Value::Integer(5), "integer"),
+        (decimal("1.50"), decimal("1.5"), "real"),
+        (
+            decimal("12345678901234567.89"),
+            Value::text("12345678901234567.89"),
+            "text",
+        ),
+        (
+            Value::DateTime("2024-05-06T07:08:09".parse().unwrap()),
+            Value::text("2024-05-06T07:08:09"),
+            "text",
+        ),
+        (Value::Uuid(uuid), Value::text(uuid.to_string()), "text"),
+        as_it_is(Value::Null, "null"),
+    ]
+}
+
+#[tokio::test]
+async fn undeclared_columns_keep_values_as_they_are() {
+    for declared in ["Очередь(\"Ключ\")", "Очередь(\"Ключ\" ANY) STRICT"] {
+        let fixture = Fixture::new(&format!("CREATE TABLE {declared}"));
+        let table = fixture.table("очередь").await;
+        assert_eq!(table.columns[0].data_type, DataType::Any);
+        let kinds = of_each_kind();
+        let rows: Vec<_> = kinds
+            .iter()
+            .map(|(value, ..)| vec![value.clone()])
+            .collect();
+        let write = insert(&table, &["Ключ"]);
+        fixture.service.execute(&write, &rows).await.unwrap();
+        let stored: Vec<_> = kinds.iter().map(|(.., stored)| *stored).collect();
+        let types = "SELECT typeof(\"Ключ\") FROM Очередь ORDER BY rowid";
+        assert_eq!(fixture.ask(types), stored, "{declared}");
+        let all = select(&table, &["Ключ"], &[]);
+        let answer = fixture.service.execute(&all, &[Vec::new()]).await.unwrap();
+        let back: Vec<_> = answer.groups[0].iter().map(|row| row[0].clone()).collect();
+        let expected: Vec<_> = kinds.iter().map(|(_, read, _)| read.clone()).collect();
+        assert_eq!(back, expected, "{declared}");
+        for (value, read, _) in kinds.iter().filter(|(value, ..)| !value.is_null()) {
+            let filter = Expr::Binary(
+                Binary::Equal,
+                Box::new(column(&table, "Ключ")),
+                Box::new(parameter(0, Some(DataType::Any))),
+            );
+            let found = Select {
+                columns: vec![output(&table, "Ключ")],
+                from: Some(from(&table)),
+                filter: Some(filter),
+                ..Select::default()
+            };
+            let found = Statement::new(1, Body::Select(found));
+            let asked = [vec![value.clone()]];
+            let answer = fixture.service.execute(&found, &asked).await.unwrap();
+            let rows: Vec<_> = answer.groups[0].iter().map(|row| &row[0]).collect();
+            assert!(
+                rows.contains(&read) && rows.len() == 1,
+                "{value:?}: {rows:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn undeclared_columns_order_a_queue_by_numbers_before_texts() {
+    let fixture = Fixture::new(
+        "CREATE TABLE q(\"Номер\", body);
+         INSERT INTO q VALUES ('а', 6), (10, 4), (9.5, 3), (-2, 1), (x'00', 7), (2, 2), ('10', 5);",
+    );
+    let mut source = fixture.source("q", &["Номер"], 3).await;
+    let mut read = Vec::new();
+    while let Some(batch) = super::fixture::read(&mut *source).await {
+        read.extend(batch.rows.iter().map(|row| row[1].to_string()));
+        batch.claim.commit().await.unwrap();
+    }
+    assert_eq!(read, ["1", "2", "3", "4", "5", "6", "7"]);
+    assert!(fixture.ask("SELECT 1 FROM q").is_empty());
+}
+
+#[tokio::test]
+async fn strict_tables_take_values_of_their_types() {
+    let fixture = Fixture::new("CREATE TABLE t(i INTEGER, r REAL, s TEXT, b BLOB) STRICT");
+    let table = fixture.table("t").await;
+    let names = ["i", "r", "s", "b"];
+    let row = vec![
+        Value::Integer(7),
+        decimal("1.5"),
+        Value::text("Ёж"),
+        Value::Binary(vec![1].into()),
+    ];
+    let write = insert(&table, &names);
+    fixture
+        .service
+        .execute(&write, std::slice::from_ref(&row))
+        .await
+        .unwrap();
+    let types = "SELECT typeof(i) || typeof(r) || typeof(s) || typeof(b) FROM t";
+    assert_eq!(fixture.ask(types), ["integerrealtextblob"]);
+    let all = select(&table, &names, &[]);
+    let answer = fixture.service.execute(&all, &[Vec::new()]).await.unwrap();
+    assert_eq!(answer.groups[0], [row]);
 }
 
 #[tokio::test]

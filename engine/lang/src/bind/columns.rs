@@ -300,7 +300,9 @@ impl Binder<'_> {
             | ExprKind::InQuery(..)
             | ExprKind::Exists(_) => Some(DataType::Boolean),
             ExprKind::Subquery(_) => None,
-            ExprKind::Unary(query::Unary::Negate, operand) => self.type_of(operand),
+            ExprKind::Unary(query::Unary::Negate, operand) => {
+                arithmetic_type(self.type_of(operand), None)
+            }
             ExprKind::Binary(op, sides) => match op {
                 Binary::Add
                 | Binary::Subtract
@@ -419,6 +421,9 @@ fn arithmetic_type(a: Option<DataType>, b: Option<DataType>) -> Option<DataType>
         // the seconds between two times
         (Some(DataType::DateTime), Some(DataType::DateTime)) => Some(DataType::Decimal),
         (Some(DataType::Decimal), _) | (_, Some(DataType::Decimal)) => Some(DataType::Decimal),
+        (Some(DataType::Any), _) | (Some(DataType::Integer), Some(DataType::Any)) => {
+            Some(DataType::Decimal)
+        }
         (Some(a), _) => Some(a),
         (None, b) => b,
     }

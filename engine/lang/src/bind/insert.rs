@@ -187,10 +187,16 @@ impl Binder<'_> {
         if !is_reference {
             self.whole(column, expr);
             self.no_number_as_bytes(Some(column.data_type), expr);
-            let is_union = self.type_of(expr) == Some(DataType::Union);
-            let value = match column.data_type {
-                DataType::Text if !is_union => self.text_operand(expr),
-                data_type => self.operand(expr, Some(data_type)),
+            let of_expr = self.type_of(expr);
+            let value = match (column.data_type, of_expr) {
+                (DataType::Text, of_expr) if of_expr != Some(DataType::Union) => {
+                    self.text_operand(expr)
+                }
+                // as text, not as the bytes that its column may keep
+                (DataType::Any, Some(DataType::Uuid | DataType::Entity(_))) => {
+                    self.text_operand(expr)
+                }
+                (data_type, _) => self.operand(expr, Some(data_type)),
             };
             let value = self.kept(column, expr, value);
             self.put(making, column, expr, value);

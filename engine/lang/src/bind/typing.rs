@@ -355,7 +355,7 @@ pub(super) fn share(data_type: DataType) -> Option<(u8, ColumnRole)> {
         DataType::DateTime => (4, ColumnRole::DateTime),
         DataType::Text => (5, ColumnRole::Text),
         DataType::Entity(_) => (REFERENCE, ColumnRole::Reference),
-        DataType::Binary | DataType::Uuid | DataType::Union => return None,
+        DataType::Binary | DataType::Uuid | DataType::Union | DataType::Any => return None,
     })
 }
 
@@ -371,5 +371,6 @@ pub(super) fn word(data_type: DataType) -> &'static str {
         DataType::Uuid => "uuid",
         DataType::Entity(_) => "entity",
         DataType::Union => "union",
+        DataType::Any => "any",
     }
 }

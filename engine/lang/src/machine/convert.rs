@@ -43,7 +43,7 @@ pub(crate) fn empty_of(data_type: DataType) -> Value {
             code,
             uuid: Uuid::nil(),
         }),
-        DataType::Union => Value::Null,
+        DataType::Union | DataType::Any => Value::Null,
     }
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn adapt(value: Value, data_type: DataType) -> Value {
         DataType::Binary => Type::Binary,
         DataType::Uuid => Type::Uuid,
         DataType::Entity(code) => return adapt_entity(value, code),
-        DataType::Union => return value,
+        DataType::Union | DataType::Any => return value,
     };
     coerce_scalar(value, declared).unwrap_or_else(|value| value)
 }

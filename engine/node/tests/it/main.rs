@@ -34,4 +34,5 @@ mod sqlite;
 mod stopping;
 mod tidy;
 mod twins;
+mod undeclared;
 mod vanishing;
