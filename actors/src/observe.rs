@@ -25,6 +25,8 @@ struct Counters {
     running: AtomicU32,
     idle: AtomicU32,
     waiting: AtomicU32,
+    /// Pipelines that have begun.
+    pipelines: AtomicU64,
     begun: AtomicBool,
     stopping: AtomicBool,
     ended: AtomicBool,
@@ -180,6 +182,7 @@ impl Observer {
         let signs = Signs::default();
         self.counters.signs.lock().push(signs.clone());
         Gauge {
+            number: self.counters.pipelines.fetch_add(1, Relaxed),
             counters: self.counters.clone(),
             signs,
             shown: None,
@@ -227,12 +230,18 @@ pub(crate) enum Doing {
 
 /// Shows what one pipeline does; shows nothing any more when dropped.
 pub(crate) struct Gauge {
+    number: u64,
     counters: Arc<Counters>,
     signs: Signs,
     shown: Option<Doing>,
 }
 
 impl Gauge {
+    /// Number of the pipeline in its script, in the order in which they began, from 0. The iterations of a parallel loop differ in it.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Where source and sinks of the pipeline show what is to be seen of them.
     pub(crate) fn signs(&self) -> &Signs {
         &self.signs

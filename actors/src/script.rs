@@ -9,7 +9,7 @@ use dajet_core::schema::Known;
 use dajet_core::span::position;
 use dajet_core::{Address, Diagnostic, ErrorClass, Schema, Service, Span, SystemError, Value};
 use dajet_lang::machine::{Clock, Machine, MachineSpec, Question, Resume, Step};
-use dajet_lang::plan::{PipelineId, Plan, StatementId};
+use dajet_lang::plan::{Plan, StatementId};
 use futures::FutureExt;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
@@ -393,10 +393,10 @@ impl Script {
     }
 
     /// Reports an error of a batch.
-    pub(crate) fn report(&self, error: &PipelineError, pipeline: PipelineId, batch: u64) {
+    pub(crate) fn report(&self, error: &PipelineError, pipeline: u64, batch: u64) {
         let chain = error.chain();
         let (script, code, place) = (&*self.spec.name, error.code(), self.place(error.span()));
-        let (pipeline, hint) = (pipeline.0, error.hint());
+        let hint = error.hint();
         match error.class() {
             ErrorClass::Transient => {
                 warn!(script, pipeline, batch, code, place, hint, error = %chain, "batch released");

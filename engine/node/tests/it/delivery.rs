@@ -36,6 +36,34 @@ fn within_one_file_in_one_transaction() {
 }
 
 #[test]
+fn the_pipelines_of_a_parallel_loop_have_numbers_of_their_own_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = "CREATE TABLE очередь (id INTEGER PRIMARY KEY, часть INTEGER);
+        INSERT INTO очередь(часть) VALUES (1), (2), (3), (2), (1), (3);
+        CREATE TABLE части (часть INTEGER); INSERT INTO части VALUES (1), (2), (3);
+        CREATE TABLE разобрано (id INTEGER, часть INTEGER)";
+    sqlite::make(folder.path(), "q.db", tables);
+    let text = "DECLARE @части array
+        DECLARE @часть object
+        DECLARE @строка object
+        USE 'sqlite://q.db'
+        SELECT часть INTO @части FROM части
+        FOR @часть IN @части MAXDOP 3
+        CONSUME TOP 10 id, часть INTO @строка FROM очередь WHERE часть = @часть.часть ORDER BY id
+        INSERT разобрано SELECT id = @строка.id, часть = @строка.часть
+        END
+        END";
+    let run = run_script(folder.path(), text, &[]);
+    let starts = ["0", "1", "2"].map(|n| format!("generation=1 pipeline={n}\n"));
+    run.expect(0, &[&starts[0], &starts[1], &starts[2]]);
+    let each = "SELECT group_concat(id ORDER BY rowid) FROM разобрано GROUP BY часть";
+    assert_eq!(
+        sqlite::column(folder.path(), "q.db", each),
+        ["1,5", "2,4", "3,6"]
+    );
+}
+
+#[test]
 fn postgresql_to_kafka_and_postgresql_in_one_batch() {
     let source = Database::create("source", QUEUE);
     let target = Database::create("target", ORDERS);
