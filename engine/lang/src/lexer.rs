@@ -8,10 +8,9 @@ mod keyword;
 
 use dajet_core::{Diagnostic, Span};
 
-pub(crate) use keyword::Keyword;
+use crate::told::{DIAGNOSTICS_MAX, Untold};
 
-/// Most diagnostics of one text.
-pub(crate) const DIAGNOSTICS_MAX: usize = 100;
+pub(crate) use keyword::Keyword;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +71,8 @@ pub(crate) struct Lexed {
     pub tokens: Vec<Token>,
     /// Mistakes, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Those beyond the first hundred.
+    pub untold: Untold,
     /// An unterminated comment has swallowed the rest.
     pub truncated: bool,
 }
@@ -92,6 +93,7 @@ pub(crate) fn tokenize_part(text: &str, part: Span) -> Lexed {
         lexed: Lexed {
             tokens: Vec::new(),
             diagnostics: Vec::new(),
+            untold: Untold::default(),
             truncated: false,
         },
     };
@@ -157,6 +159,8 @@ impl Lexer<'_> {
     fn report(&mut self, diagnostic: Diagnostic) {
         if self.lexed.diagnostics.len() < DIAGNOSTICS_MAX {
             self.lexed.diagnostics.push(diagnostic);
+        } else {
+            self.lexed.untold.count(&diagnostic);
         }
     }
 

@@ -14,6 +14,7 @@ mod names;
 pub mod parser;
 pub mod plan;
 mod program;
+mod told;
 
 use dajet_core::{Diagnostic, Severity};
 
@@ -31,10 +32,10 @@ pub use plan::{
 /// Parses, checks and lowers a script. The plan is `None` if there is at least one error; syntax and static errors are
 /// reported together, in the order of the text. Never panics.
 pub fn compile(text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
-    let (script, mut diagnostics) = parser::parse(text);
+    let (script, mut diagnostics, untold) = parser::parse_counted(text);
     let (plan, found) = lower::lower(text, &script);
     diagnostics.extend(found);
-    let diagnostics = parser::in_order(diagnostics);
+    let diagnostics = told::in_order(diagnostics, untold, text);
     let failed = diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
@@ -58,9 +59,21 @@ mod tests {
     }
 
     #[test]
-    fn no_text_gives_more_than_a_hundred_diagnostics() {
-        let (plan, diagnostics) = compile(&"SET @нет = 1\n".repeat(3000));
-        assert!(plan.is_none());
-        assert_eq!(diagnostics.len(), 100);
+    fn of_more_than_a_hundred_mistakes_the_rest_is_counted() {
+        let check = |text: &str, expected: Option<&str>| {
+            let (_, mut diagnostics) = compile(text);
+            let last = diagnostics.pop_if(|last| last.code == "W008");
+            assert!(diagnostics.len() <= 100, "{}", diagnostics.len());
+            assert_eq!(last.as_ref().map(|last| &*last.message), expected);
+        };
+        let unknown = "SET @нет = 1\n";
+        check(&unknown.repeat(100), None);
+        let one = "1 more error is not shown";
+        check(&unknown.repeat(101), Some(one));
+        let many = "2950 more errors and 7 more warnings are not shown";
+        let text = "IF true THEN END\n".repeat(7) + &unknown.repeat(3000) + &"PRINT )\n".repeat(50);
+        check(&text, Some(many));
+        let bytes = "899 more errors are not shown";
+        check(&("\u{1} ".repeat(998) + unknown), Some(bytes));
     }
 }

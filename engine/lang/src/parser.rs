@@ -25,7 +25,8 @@ mod tests;
 use dajet_core::{Diagnostic, Severity, Span};
 
 use crate::ast::Script;
-use crate::lexer::{DIAGNOSTICS_MAX, Lexed, Token, tokenize};
+use crate::lexer::{Lexed, Token, tokenize};
+use crate::told::{DIAGNOSTICS_MAX, Untold, in_order};
 
 /// Longest text, in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -33,13 +34,21 @@ const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Deepest nesting of blocks and expressions together.
 const DEPTH_MAX: u32 = 128;
 
-/// Parses a script. The tree is usable for checks even if there are errors; at most 100 diagnostics, in the order of the text.
+/// Parses a script. The tree is usable for checks even if there are errors. The diagnostics are in the order of the text; at
+/// most 100, and one that counts the others.
 pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
+    let (script, diagnostics, untold) = parse_counted(text);
+    (script, in_order(diagnostics, untold, text))
+}
+
+/// The same; the diagnostics are in no order, and those that are left out are counted.
+pub(crate) fn parse_counted(text: &str) -> (Script, Vec<Diagnostic>, Untold) {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("script is longer than {TEXT_BYTES_MAX} bytes");
         return (
             Script::default(),
             vec![Diagnostic::error("E_LEX", Span::new(0, 0), message)],
+            Untold::default(),
         );
     }
     let lexed = tokenize(text);
@@ -50,17 +59,10 @@ pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
             (script, outcome) = (old_script, old_outcome);
         }
     }
-    let mut diagnostics = lexed.diagnostics;
+    let (mut diagnostics, mut untold) = (lexed.diagnostics, lexed.untold);
     diagnostics.append(&mut outcome.diagnostics);
-    (script, in_order(diagnostics))
-}
-
-/// Puts diagnostics into the order of the text; of more than 100, errors stay before warnings.
-pub(crate) fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    diagnostics.sort_by_key(|d| (std::cmp::Reverse(d.severity), d.span.start));
-    diagnostics.truncate(DIAGNOSTICS_MAX);
-    diagnostics.sort_by_key(|d| d.span.start);
-    diagnostics
+    untold.add(outcome.untold);
+    (script, diagnostics, untold)
 }
 
 /// Which blocks take an `END`.
@@ -74,6 +76,7 @@ enum Dialect {
 
 struct Outcome {
     diagnostics: Vec<Diagnostic>,
+    untold: Untold,
     /// A block other than `USE` and `FOR` has no `END`.
     block_left_open: bool,
 }
@@ -97,6 +100,7 @@ fn run(text: &str, lexed: &Lexed, dialect: Dialect) -> (Script, Outcome) {
     };
     let outcome = Outcome {
         diagnostics: parser.diagnostics,
+        untold: parser.untold,
         block_left_open: parser.block_left_open,
     };
     (script, outcome)
@@ -117,6 +121,7 @@ struct Parser<'t> {
     depth: u32,
     blocks: Vec<blocks::BlockKind>,
     diagnostics: Vec<Diagnostic>,
+    untold: Untold,
     has_use: bool,
     block_left_open: bool,
     /// The end of the text was reached early, by an unclosed comment or too deep nesting: what seems missing is not.
@@ -133,6 +138,7 @@ impl<'t> Parser<'t> {
             depth: 0,
             blocks: Vec::new(),
             diagnostics: Vec::new(),
+            untold: Untold::default(),
             has_use: false,
             block_left_open: false,
             aborted: false,
@@ -144,6 +150,8 @@ impl<'t> Parser<'t> {
         let alike = |known: &&Diagnostic| known.severity == diagnostic.severity;
         if self.diagnostics.iter().filter(alike).count() < DIAGNOSTICS_MAX {
             self.diagnostics.push(diagnostic);
+        } else {
+            self.untold.count(&diagnostic);
         }
     }
 

@@ -5,7 +5,8 @@ use dajet_core::{Diagnostic, Severity, Span};
 use super::skip::Stop;
 use super::{Dialect, Parser};
 use crate::ast::{Block, Statement, StatementKind};
-use crate::lexer::{DIAGNOSTICS_MAX, Keyword, TokenKind};
+use crate::lexer::{Keyword, TokenKind};
+use crate::told::DIAGNOSTICS_MAX;
 
 /// A block that is open.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -334,6 +334,8 @@ impl Parser<'_> {
             true => Ok(path),
             false => Err(parser.unexpected("the end of the template")),
         });
+        self.untold.add(lexed.untold);
+        self.untold.add(parser.untold);
         lexed
             .diagnostics
             .into_iter()

@@ -29,6 +29,19 @@ fn several_mistakes_of_syntax_are_shown_at_once() {
 }
 
 #[test]
+fn of_very_many_mistakes_the_rest_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "SET @нет = 1\n".repeat(150);
+    let run = run_script(folder.path(), &text, &[]);
+    let last = "warning[W008]: 50 more errors are not shown";
+    run.expect(3, &[last, "script.djs:100:5"]);
+    let run = dajet(folder.path(), &["check", "script.djs", "--json"]);
+    let found: Vec<serde_json::Value> = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(found.len(), 101, "{run}");
+    assert_eq!(found[100]["message"], "50 more errors are not shown");
+}
+
+#[test]
 fn an_unknown_variable_is_named_with_its_neighbour() {
     check_copy(
         "@order.id",
