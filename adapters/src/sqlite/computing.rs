@@ -14,7 +14,7 @@ use rusqlite::{Connection, Error, Result, ffi};
 use uuid::Uuid;
 
 use super::digits;
-use super::values::{Stored, from_reference, natural_number};
+use super::values::{Stored, decimal_of, from_reference, natural_number};
 
 /// `dajet_add` and the others: exact arithmetic.
 pub const ARITHMETIC: [&str; 5] = [
@@ -165,7 +165,11 @@ pub fn number(context: &Context<'_>, index: usize) -> Result<Option<Number>> {
     let text = match context.get_raw(index) {
         ValueRef::Null => return Ok(None),
         ValueRef::Integer(value) => return Ok(Some(Number::Integer(value))),
-        ValueRef::Real(value) => format!("{value}"),
+        ValueRef::Real(value) => {
+            let exact =
+                decimal_of(value).map_err(|error| refused(format!("an operand {error}")))?;
+            return Ok(Some(Number::Exact(exact)));
+        }
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             String::from_utf8_lossy(bytes).into_owned()
         }

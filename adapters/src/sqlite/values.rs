@@ -136,19 +136,30 @@ fn plain_time(text: &[u8]) -> Option<DateTime> {
     .ok()
 }
 
-/// A floating number as the shortest decimal that is read back as the same number.
+/// A floating number as the shortest decimal that is read back as the same number; rounded, where that has more than 38 places.
+///
+/// # Errors
+/// A fragment: no decimal holds it.
+pub fn decimal_of(x: f64) -> Result<Decimal, String> {
+    if !x.is_finite() {
+        return Err(format!("holds {x}, which no decimal is"));
+    }
+    match format!("{x}").parse() {
+        Ok(number) => Ok(number),
+        Err(_) if x.abs() < 1.0 => {
+            let rounded = format!("{x:.38}").parse().unwrap_or(Decimal::ZERO);
+            Ok(rounded.trimmed(0))
+        }
+        Err(_) => Err(format!("holds {x:e}, which has more than 38 digits")),
+    }
+}
+
+/// A floating number as a column of this kind gives it.
 fn real(x: f64, kind: Kind) -> Result<Value, String> {
     if matches!(kind, Kind::Boolean) {
         return Ok(Value::Boolean(x != 0.0));
     }
-    if !x.is_finite() {
-        return Err(format!("holds {x}, which no decimal is"));
-    }
-    let number: Decimal = match format!("{x}").parse() {
-        Ok(number) => number,
-        Err(_) if x.abs() < 1.0 => format!("{x:.38}").parse().unwrap_or(Decimal::ZERO),
-        Err(_) => return Err(format!("holds {x:e}, which has more than 38 digits")),
-    };
+    let number = decimal_of(x)?;
     match kind {
         Kind::Integer => Ok(number
             .to_integer()
@@ -503,6 +514,11 @@ mod tests {
         };
         assert_eq!(read(12.3), expect("12.30"));
         assert_eq!(read(0.1 + 0.2), expect("0.30000000000000004"));
+        assert_eq!(
+            read(1.2345678901234567e-30),
+            expect("0.00000000000000000000000000000123456789")
+        );
+        assert_eq!(read(5e-324), expect("0.00"));
         assert!(read(1e300).is_err());
         assert!(read(f64::INFINITY).is_err());
     }

@@ -233,7 +233,7 @@ fn real<F: Copy + Into<f64>>(value: F, shortest: impl Fn(F) -> String) -> Result
     }
     // a tiny number is rounded to the 38 places that a decimal has: it was approximate already
     let tiny = || match wide.abs() < 1.0 {
-        true => text::parse_decimal(&format!("{wide:.38}")),
+        true => text::parse_decimal(&format!("{wide:.38}")).map(|rounded| rounded.trimmed(0)),
         false => None,
     };
     text::parse_decimal(&shortest(value))

@@ -236,7 +236,7 @@ async fn tiny_floating_numbers_are_rounded_to_38_places() {
         [
             format!("0.{zeros}01"),
             format!("-0.{zeros}15"),
-            format!("0.{zeros}00"),
+            "0".into(),
             "0.1".into()
         ]
     );
