@@ -84,7 +84,7 @@ struct Lowering {
     /// The `USE` blocks that are open.
     places: Vec<Place>,
     root_variables: Vec<RootVariable>,
-    environment_names: Vec<Arc<str>>,
+    environment_names: Vec<Name>,
     names: Vec<NamePlan>,
     /// Names of the statement in the making that may stand for values.
     values: Vec<Arc<str>>,

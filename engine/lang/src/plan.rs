@@ -9,6 +9,7 @@ use dajet_core::contract::OptionUse;
 use dajet_core::schema::Known;
 use dajet_core::{BrokerSpec, Diagnostic, Record, Shape, Span, Targets};
 
+use crate::ast::Name;
 use crate::machine::knowledge::unknown;
 use crate::machine::{Clock, Knowledge, Question, ScriptError, Variables};
 use crate::members::Members;
@@ -92,7 +93,7 @@ pub struct Plan {
     pub(crate) uses: Vec<Template>,
     pub(crate) variables: Vec<Variable>,
     pub(crate) root_variables: Vec<RootVariable>,
-    pub(crate) environment_names: Vec<Arc<str>>,
+    pub(crate) environment_names: Vec<Name>,
     pub(crate) names: Vec<NamePlan>,
     pub(crate) members: Members,
     /// Number of places where a member is read: each has a cache in the machine.
@@ -341,8 +342,8 @@ impl Plan {
         self.uses[name.place].known(environment)
     }
 
-    /// The names that `{$NAME}` uses, each once, in order.
-    pub fn environment_names(&self) -> &[Arc<str>] {
+    /// The names that `{$NAME}` uses, each once, where it stands first.
+    pub fn environment_names(&self) -> &[Name] {
         &self.environment_names
     }
 

@@ -11,7 +11,7 @@ use crate::compile::{Compiled, compile, has_error};
 use crate::config::Settings;
 use crate::error::{Exit, HostError};
 use crate::host;
-use crate::parameters::{environment, known_environment};
+use crate::parameters::{known_environment, unset_here};
 use crate::render::{self, Report};
 use crate::screen::Screen;
 use crate::scripts;
@@ -41,8 +41,9 @@ pub fn check(
         .map(|script| compile(script, &connectors))
         .collect();
     let mut failures = Vec::new();
+    let mut unset = false;
     for compiled in &mut checked {
-        inspect(compiled, settings);
+        unset |= inspect(compiled, settings);
     }
     if form.connect {
         let services = host::services(settings);
@@ -65,6 +66,8 @@ pub fn check(
     let wrong = checked.iter().any(|c| has_error(&c.diagnostics));
     Ok(if wrong {
         Exit::Script
+    } else if form.connect && unset {
+        Exit::Usage
     } else if failures.is_empty() {
         Exit::Success
     } else {
@@ -109,11 +112,15 @@ fn render_at(
     render::terminal(compiled.source(), &report, screen.colour())
 }
 
-/// Looks at the files that known addresses name. A script that lacks one gets no further.
-fn inspect(compiled: &mut Compiled, settings: &Settings) {
+/// Looks at the files that known addresses name. A script that lacks one gets no further. True if variables of the environment
+/// are not set.
+fn inspect(compiled: &mut Compiled, settings: &Settings) -> bool {
     let Some(plan) = compiled.plan.clone() else {
-        return;
+        return false;
     };
+    let warnings = unset_here(&plan);
+    let unset = !warnings.is_empty();
+    compiled.diagnostics.extend(warnings);
     let environment = known_environment(&plan);
     let databases = plan.statements().iter().filter(|s| !s.kind.is_of_broker());
     let of_statements = databases.map(|s| (plan.address_of(s, &environment), s.address_span));
@@ -137,6 +144,7 @@ fn inspect(compiled: &mut Compiled, settings: &Settings) {
         }
     }
     compiled.diagnostics.sort_by_key(|d| d.span.start);
+    unset
 }
 
 /// Binds every statement whose address is known; adds what does not fit to the diagnostics.
@@ -149,7 +157,7 @@ async fn connect(
         let Some(plan) = compiled.plan.clone() else {
             continue;
         };
-        let found = foresee(&plan, &environment(&plan)?, services).await;
+        let found = foresee(&plan, &known_environment(&plan), services).await;
         for (span, error) in &found.failures {
             failures.push(render_at(compiled, Some(*span), error, &Screen::new()));
         }

@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::error::{Exit, HostError};
 use crate::host;
 use crate::mask::mask;
+use crate::parameters::known_environment;
 use crate::render::{self, Report};
 use crate::screen::Screen;
 use crate::scripts;
@@ -75,10 +76,7 @@ async fn show_sql(
     let Some(plan) = &compiled.plan else {
         return Ok(Exit::Script);
     };
-    let variables = plan.environment_names().iter();
-    let environment =
-        variables.filter_map(|name| Some((name.to_string(), std::env::var(&**name).ok()?)));
-    let environment = environment.collect();
+    let environment = known_environment(plan);
     let mut exit = Exit::Success;
     for (index, statement) in plan.statements().iter().enumerate() {
         let id = StatementId(index as u32);

@@ -1,9 +1,11 @@
 //! Values for the variables of scripts, from `--param` and `--params`.
 
 use std::collections::BTreeMap;
+use std::env::VarError;
 use std::path::Path;
 
-use dajet_core::Value;
+use dajet_core::diagnostic::nearest;
+use dajet_core::{Diagnostic, Span, Value};
 use dajet_lang::Plan;
 use serde_json::value::RawValue;
 
@@ -26,25 +28,59 @@ enum Written {
 /// The variables of the process that a script's templates name.
 ///
 /// # Errors
-/// One of them is not set.
-pub fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, HostError> {
-    plan.environment_names()
-        .iter()
-        .map(|name| {
-            let value = std::env::var(&**name).map_err(|_| HostError::Usage {
-                message: format!("environment variable \"{name}\" is not set"),
-                hint: Some(format!("The script uses it in an address: {{${name}}}.")),
-            })?;
-            Ok((name.to_string(), value))
-        })
-        .collect()
+/// Those that are not set, each where the script names it first.
+pub fn environment(plan: &Plan) -> Result<BTreeMap<String, String>, Vec<Diagnostic>> {
+    let unset = unset(plan, |span, message| {
+        Diagnostic::error("E_URI", span, message)
+    });
+    match unset.is_empty() {
+        true => Ok(known_environment(plan)),
+        false => Err(unset),
+    }
+}
+
+/// Warns of variables of the process that are not set here; they may be where the script runs.
+pub fn unset_here(plan: &Plan) -> Vec<Diagnostic> {
+    unset(plan, |span, message| {
+        Diagnostic::warning("W019", span, message)
+    })
+}
+
+fn unset(plan: &Plan, make: impl Fn(Span, String) -> Diagnostic) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for name in plan.environment_names() {
+        let (text, span) = (&*name.text, name.span);
+        found.push(match std::env::var(text) {
+            Ok(_) => continue,
+            Err(VarError::NotUnicode(_)) => {
+                let message = format!("the value of environment variable \"{text}\" is not UTF-8");
+                make(span, message)
+            }
+            Err(VarError::NotPresent) => {
+                let message = format!("environment variable \"{text}\" is not set");
+                make(span, message).hint(hint(text))
+            }
+        });
+    }
+    found
+}
+
+/// The nearest name among those that are set.
+fn hint(name: &str) -> String {
+    let set: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    match nearest(name, set.iter().map(String::as_str)) {
+        Some(near) => format!("Did you mean \"{near}\"?"),
+        None => format!("The address needs it: set {name} for the process that runs the script."),
+    }
 }
 
 /// Those of the variables of the process that a script's templates name which are set.
 pub fn known_environment(plan: &Plan) -> BTreeMap<String, String> {
-    let names = plan.environment_names().iter();
+    let names = plan.environment_names().iter().map(|name| &*name.text);
     names
-        .filter_map(|name| Some((name.to_string(), std::env::var(&**name).ok()?)))
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
         .collect()
 }
 

@@ -1,12 +1,13 @@
 //! `dajet run`: compiles the scripts, gives them their values and runs them together.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use dajet_actors::{Arbiters, Observer, Outcome, PipelineError, ScriptSpec, Services};
-use dajet_core::Severity;
 use dajet_core::span::position;
+use dajet_core::{Diagnostic, Severity};
 use dajet_lang::Plan;
 
 use crate::board::{Board, Row};
@@ -90,11 +91,9 @@ pub fn run(paths: &[PathBuf], options: &RunArgs, screen: &Screen) -> Result<Exit
 }
 
 /// Why a script does not compile, with its place, in one line.
-fn first_error(script: &Compiled) -> String {
-    let error = script
-        .diagnostics
-        .iter()
-        .find(|d| d.severity == Severity::Error);
+fn first_error(script: &Compiled, diagnostics: &[Diagnostic]) -> String {
+    let mut errors = diagnostics.iter();
+    let error = errors.find(|d| d.severity == Severity::Error);
     error.map_or_else(
         || "the script does not compile".to_owned(),
         |error| {
@@ -164,10 +163,23 @@ impl Call<'_> {
         let (mut starts, mut started, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for script in scripts {
             let Some(plan) = &script.plan else {
-                rows.push(Row::refused(script.name.clone(), first_error(script)));
+                let reason = first_error(script, &script.diagnostics);
+                rows.push(Row::refused(script.name.clone(), reason));
                 continue;
             };
-            match self.spec(script, plan) {
+            let environment = match parameters::environment(plan) {
+                Ok(environment) => Arc::new(environment),
+                Err(unset) => {
+                    for diagnostic in &unset {
+                        self.voice.report(script, &Report::from(diagnostic));
+                    }
+                    let reason = first_error(script, &unset);
+                    rows.push(Row::refused(script.name.clone(), reason));
+                    *exit = (*exit).max(Exit::Usage);
+                    continue;
+                }
+            };
+            match self.spec(script, plan, environment) {
                 Ok(spec) => {
                     let row = Row::of_script(spec.name.clone(), spec.observer.clone());
                     rows.push(row.clone());
@@ -185,14 +197,19 @@ impl Call<'_> {
         (starts, started, rows)
     }
 
-    fn spec(&self, script: &Compiled, plan: &Arc<Plan>) -> Result<ScriptSpec, HostError> {
+    fn spec(
+        &self,
+        script: &Compiled,
+        plan: &Arc<Plan>,
+        environment: Arc<BTreeMap<String, String>>,
+    ) -> Result<ScriptSpec, HostError> {
         let screen = self.voice.screen.clone();
         let name = script.name.clone();
         Ok(ScriptSpec {
             name: script.name.clone(),
             plan: plan.clone(),
             parameters: Arc::new(self.parameters.of(plan)?),
-            environment: Arc::new(parameters::environment(plan)?),
+            environment,
             settings: self.settings.pipeline.clone(),
             services: self.services.clone(),
             arbiters: self.arbiters.clone(),

@@ -366,8 +366,9 @@ impl Lowering {
                     }
                 }
                 ast::TemplatePart::Environment(name) => {
-                    if !self.environment_names.contains(&name.text) {
-                        self.environment_names.push(Arc::clone(&name.text));
+                    let mut known = self.environment_names.iter();
+                    if !known.any(|known| known.text == name.text) {
+                        self.environment_names.push(name.clone());
                     }
                     TemplatePart::Environment {
                         name: Arc::clone(&name.text),

@@ -77,10 +77,11 @@ pub fn numbers(count: usize) -> Vec<String> {
 fn every_script_is_free_of_mistakes() {
     let run = dajet(&scripts(), &["check", "."]);
     run.expect(0, &["warning[W001]", "register-to-kafka.djs:8:1"]);
+    let unset = run.err.matches("warning[W019]").count();
     assert_eq!(
-        run.err.matches("warning[").count(),
+        run.err.matches("warning[").count() - unset,
         1,
-        "the older dialect has a block without END: {run}"
+        "the older dialect has a block without END, and nobody sets the addresses here: {run}"
     );
 }
 

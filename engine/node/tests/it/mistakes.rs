@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::node::{dajet, run_script};
+use super::node::{dajet, dajet_with, run_script};
 use super::servers::{Database, brokers};
 use super::sqlite::{self, COPY};
 
@@ -164,8 +164,30 @@ fn files_that_are_no_scripts_are_refused() {
 #[test]
 fn a_missing_variable_of_the_environment_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "USE '{$DATABASE_OF_NOBODY}'\nDECLARE @x string = SELECT a FROM t\nEND\n";
-    run_script(folder.path(), text, &[]).expect(2, &["\"DATABASE_OF_NOBODY\" is not set"]);
+    let text = "DECLARE @m object\nUSE '{$DATABASE_OF_NOBODY}'\nSELECT a INTO @m FROM t\nEND\n\
+                CONSUME 'amqp://{$БРОКЕР_НИЧЕЙ}/q' INTO @m\nUSE '{$DATABASE_OF_NOBODY}'\nINSERT t SELECT a = @m.Body\nEND\n";
+    let parts = [
+        "error[E_URI]: environment variable \"DATABASE_OF_NOBODY\" is not set",
+        "script.djs:2:7",
+        "environment variable \"БРОКЕР_НИЧЕЙ\" is not set",
+        "script.djs:5:18",
+        "set БРОКЕР_НИЧЕЙ for the process that runs the script",
+    ];
+    let run = run_script(folder.path(), text, &[]);
+    run.expect(2, &parts);
+    assert_eq!(run.err.matches("is not set").count(), 2, "{run}");
+    let run = dajet_with(
+        folder.path(),
+        &["check", "script.djs"],
+        &[("БРОКЕР_НИЧЕИ", "x")],
+    );
+    let near = "Did you mean \"БРОКЕР_НИЧЕИ\"?";
+    run.expect(
+        0,
+        &["warning[W019]", "script.djs:2:7", "script.djs:5:18", near],
+    );
+    let json = dajet(folder.path(), &["check", "script.djs", "--json"]);
+    assert_eq!(json.out.matches("W019").count(), 2, "{json}");
 }
 
 #[test]

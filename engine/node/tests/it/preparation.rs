@@ -196,7 +196,7 @@ fn an_address_of_the_environment_is_checked_too() {
         run.expect(3, &["error[E_BIND]", "s.djs:3:8", "\"нет\""]);
     }
     dajet(folder.path(), &["check", "--connect", "s.djs"]).expect(2, &["\"QUEUE\" is not set"]);
-    dajet(folder.path(), &["check", "s.djs"]).expect(0, &[]);
+    dajet(folder.path(), &["check", "s.djs"]).expect(0, &["warning[W019]", "s.djs:2:7"]);
 }
 
 #[test]
