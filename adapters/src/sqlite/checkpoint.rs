@@ -2,13 +2,15 @@
 //!
 //! SQLite does that within a commit, once the log has a thousand pages, and whoever is behind that commit waits for the disk. Here
 //! a thread does it, with the same passive checkpoint: it waits for nobody and keeps nobody out. A log begins anew only when all
-//! of it is copied, so that a commit copies the rest itself where commits leave no pause; and where the thread cannot be had.
+//! of it is copied, so that a commit copies the rest itself where commits leave no pause; and where the thread cannot be had. Such a
+//! commit waits for the thread: two cannot copy one log, and the thread gets no processor as long as all others want it.
 
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
@@ -47,8 +49,12 @@ pub fn watch(connection: &mut Connection, location: &Location) -> rusqlite::Resu
     }))
 }
 
+/// Held by whoever copies.
+static COPYING: Mutex<()> = Mutex::new(());
+
 /// The commit has succeeded: what is wrong with the file shows at the next one.
 fn copy_here(wal: &mut Wal, path: &Path) {
+    let _copying = COPYING.lock();
     if let Err(error) = wal.checkpoint() {
         tracing::debug!(database = %path.display(), %error, "the log is not copied yet");
     }
@@ -81,6 +87,7 @@ fn ask(path: &Path) -> bool {
 fn serve(receiver: &Receiver<PathBuf>) {
     make_way();
     for path in receiver {
+        let _copying = COPYING.lock();
         if let Err(error) = copy(&path) {
             tracing::debug!(database = %path.display(), %error, "the log is not copied yet");
         }
