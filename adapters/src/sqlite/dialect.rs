@@ -418,6 +418,11 @@ impl Writer {
             {
                 self.exact(expr)
             }
+            (Expr::Literal(value @ Value::Decimal(_)), Expr::Column { column, .. })
+                if column.data_type == DataType::Any =>
+            {
+                self.stored_literal(value, Kind::Dynamic, &column.name)
+            }
             (Expr::Parameter { index, part, .. }, Expr::Column { column, .. })
                 if column.parts.len() == 1 =>
             {

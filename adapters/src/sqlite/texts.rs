@@ -325,9 +325,9 @@ pub fn is_written(expr: &Expr) -> bool {
 /// True for an expression that SQLite by itself would compare with the other side as what it is not.
 pub fn is_number_beside(expr: &Expr, other: &Expr) -> bool {
     match (expr, other) {
-        // without a declared type a column holds numbers and texts of numbers
+        // what a view computes holds numbers and texts of numbers
         (Expr::Column { column, .. }, Expr::Literal(Value::Decimal(_)))
-            if Kind::of_column(column) == Kind::Dynamic =>
+            if Kind::of_column(column) == Kind::Dynamic && column.data_type != DataType::Any =>
         {
             true
         }

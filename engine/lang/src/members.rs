@@ -52,6 +52,8 @@ pub(crate) struct Members {
     assigned: BTreeSet<Slot>,
     /// Variables of the script itself: a caller may give them values.
     parameters: BTreeSet<Slot>,
+    /// Blocks around the statement, each of which a run may leave out.
+    branches: usize,
     /// Objects that may have another name than their variable: in an array, in a member.
     shared: BTreeSet<Slot>,
     changes_members: bool,
@@ -73,7 +75,10 @@ struct Told<'a> {
 impl Members {
     /// A variable gets something, told at `span`.
     pub(crate) fn assign(&mut self, slot: Slot, span: Span, content: Content) {
-        self.assigned.insert(slot);
+        if self.assigned.insert(slot) && self.branches > 0 && self.parameters.contains(&slot) {
+            // Where the branch is left out, the caller's value stays.
+            self.unknown.insert(slot);
+        }
         match content {
             Content::Listed(names) => self.lists.push((slot, span, names)),
             Content::Of(other) => self.links.push((slot, other)),
@@ -83,6 +88,16 @@ impl Members {
                 self.unknown.insert(slot);
             }
         }
+    }
+
+    /// A block begins that a run may leave out.
+    pub(crate) fn enter_branch(&mut self) {
+        self.branches += 1;
+    }
+
+    /// It ends.
+    pub(crate) fn leave_branch(&mut self) {
+        self.branches -= 1;
     }
 
     /// A variable of the script itself; what it begins with may come from the caller.
@@ -292,6 +307,21 @@ mod tests {
             "DECLARE @m object CONSUME 'x://' INTO @m PRINT @m.Value",
             &[],
         );
+    }
+
+    #[test]
+    fn a_branch_that_is_left_out_leaves_what_the_caller_gave() {
+        for script in [
+            "DECLARE @x object DECLARE @b boolean IF @b THEN SET @x = SELECT a = 1 END PRINT @x.y",
+            "DECLARE @x object WHILE @x IS NULL SET @x = SELECT a = 1 END PRINT @x.y",
+            "DECLARE @x object CASE WHEN @x IS NULL THEN SET @x = SELECT a = 1 END PRINT @x.y",
+        ] {
+            let (plan, diagnostics) = crate::compile(script);
+            assert!(plan.is_some() && diagnostics.is_empty(), "{diagnostics:?}");
+        }
+        let always = "DECLARE @x object SET @x = SELECT a = 1 IF @x.a = 1 THEN SET @x = SELECT b = 1 END PRINT @x.y";
+        let (_, diagnostics) = crate::compile(always);
+        assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
     }
 
     #[test]

@@ -41,6 +41,14 @@ impl Lowering {
         flow
     }
 
+    /// A block that a run may leave out.
+    fn branch(&mut self, block: &Block) -> Flow {
+        self.members.enter_branch();
+        let flow = self.block(block);
+        self.members.leave_branch();
+        flow
+    }
+
     pub(super) fn if_else(
         &mut self,
         condition: &ast::Expr,
@@ -49,14 +57,14 @@ impl Lowering {
     ) -> Flow {
         let condition = self.expr(condition);
         let branch = self.builder().emit(Op::JumpUnless(condition, 0));
-        let then = self.block(then);
+        let then = self.branch(then);
         if otherwise.is_empty() {
             self.builder().land(branch);
             return Flow::Continues;
         }
         let end = self.builder().emit(Op::Jump(0));
         self.builder().land(branch);
-        let otherwise = self.block(otherwise);
+        let otherwise = self.branch(otherwise);
         self.builder().land(end);
         if then == otherwise {
             then
@@ -72,12 +80,12 @@ impl Lowering {
         for (condition, block) in branches {
             let condition = self.expr(condition);
             let branch = self.builder().emit(Op::JumpUnless(condition, 0));
-            endless &= self.block(block) == Flow::Endless;
+            endless &= self.branch(block) == Flow::Endless;
             ends.push(self.builder().emit(Op::Jump(0)));
             self.builder().land(branch);
         }
         if !otherwise.is_empty() {
-            endless &= self.block(otherwise) == Flow::Endless;
+            endless &= self.branch(otherwise) == Flow::Endless;
         }
         for end in ends {
             self.builder().land(end);
@@ -93,7 +101,7 @@ impl Lowering {
         let condition = self.expr(condition);
         let exit = self.builder().emit(Op::JumpUnless(condition, 0));
         self.builder().open_loop(start);
-        self.block(body);
+        self.branch(body);
         self.builder().emit(Op::Jump(start));
         self.builder().land(exit);
         self.builder().close_loop();

@@ -164,3 +164,43 @@ END
     let stored = sqlite::column(folder.path(), "база.db", stored);
     assert_eq!(stored, ["integertext", "nulltext"]);
 }
+
+#[test]
+fn numbers_with_a_point_find_numbers_and_no_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = "CREATE TABLE источник (id INTEGER PRIMARY KEY, v);
+        INSERT INTO источник(v) VALUES (1.5), ('1.50'), (5), ('5'), ('12345678901234567.89'), (NULL);
+        CREATE TABLE найдено (условие TEXT, id INTEGER)";
+    sqlite::make(folder.path(), "file.db", tables);
+    let conditions = [
+        ("v = 1.5", "1"),
+        ("v = 1.50", "1"),
+        ("5.0 = v", "3"),
+        ("v IN (1.5, 5)", "1,3"),
+        ("v = 12345678901234567.89", "5"),
+        ("v >= 1.2 AND v <= 1.7", "1"),
+        ("v <> 1.5 AND v < 100.5", "3"),
+    ];
+    let found: String = conditions
+        .iter()
+        .map(|(condition, _)| {
+            format!("INSERT найдено SELECT условие = '{condition}', id = s.id FROM источник AS s WHERE {condition}\n")
+        })
+        .collect();
+    run_script(
+        folder.path(),
+        &format!("USE 'sqlite://file.db'\n{found}END"),
+        &[],
+    )
+    .expect(0, &[]);
+    for (condition, ids) in conditions {
+        let query = format!(
+            "SELECT group_concat(id ORDER BY id) FROM найдено WHERE условие = '{condition}'"
+        );
+        assert_eq!(
+            sqlite::column(folder.path(), "file.db", &query),
+            [ids],
+            "{condition}"
+        );
+    }
+}
