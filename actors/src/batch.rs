@@ -106,19 +106,29 @@ impl Ticket {
         self.targets.push(claim);
     }
 
-    /// Lets all claims find out what would refuse their commits.
+    /// Lets the source claim find out what would refuse its commit, unless the batch has target claims: at a place that has one
+    /// writer the two could wait for each other.
+    ///
+    /// # Errors
+    /// The refusal; nothing is final.
+    pub(crate) async fn rehearse_source(&mut self, span: Span) -> Result<(), PipelineError> {
+        if !self.targets.is_empty() {
+            return Ok(());
+        }
+        let rehearsed = self.source.rehearse().await;
+        rehearsed.map_err(|error| refused_by_source(error, span, &self.written, &self.keys))
+    }
+
+    /// The same of the target claims, before the first of them is committed.
     ///
     /// # Errors
     /// The first refusal; nothing is final.
-    pub(crate) async fn rehearse(&mut self, span: Span) -> Result<(), PipelineError> {
+    pub(crate) async fn rehearse_targets(&mut self, span: Span) -> Result<(), PipelineError> {
         for target in &mut self.targets {
             let rehearsed = target.rehearse().await;
             rehearsed.map_err(|error| PipelineError::system(error, span))?;
         }
-        match self.source.rehearse().await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(refused_by_source(error, span, &self.written, &self.keys)),
-        }
+        Ok(())
     }
 
     fn fail(self) -> Failed {
@@ -450,7 +460,8 @@ impl Failed {
     }
 }
 
-async fn release(claim: Box<dyn Claim>) {
+/// Gives a claim back, and waits for that.
+pub(crate) async fn release(claim: Box<dyn Claim>) {
     let place = claim.identity().clone();
     match timeout(RELEASE_LIMIT, claim.release()).await {
         Ok(Ok(())) => {}

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use dajet_core::query::Statement;
-use dajet_core::{Address, Advances, Answer, Record, Service, Span};
+use dajet_core::{Address, Advances, Answer, Claim, OrderKeys, Record, Service, Span};
 use dajet_lang::machine::SinkSpec;
 
-use crate::batch::{Output, Ticket, TransformedBatch, Written};
+use crate::batch::{Output, Ticket, TransformedBatch, Written, release};
 use crate::error::PipelineError;
 use crate::generation::Generation;
 
@@ -49,17 +49,88 @@ pub(crate) fn needs_turn(
         .any(|service| !batch.ticket().holds(service.identity())))
 }
 
+/// Takes the outputs for places where the batch has a claim already.
+pub(crate) fn take_joined(
+    generation: &Generation,
+    ticket: &Ticket,
+    rows: &mut Vec<Output>,
+) -> Result<Vec<Output>, PipelineError> {
+    let (mut joined, mut others) = (Vec::new(), Vec::new());
+    for output in rows.drain(..) {
+        let (service, _) = place(generation, &output.spec)?;
+        match ticket.holds(service.identity()) {
+            true => joined.push(output),
+            false => others.push(output),
+        }
+    }
+    *rows = others;
+    Ok(joined)
+}
+
+/// Writes rows in transactions that are given back, at one place after the other: what would refuse them, or the commits, tells so.
+pub(crate) async fn try_out(
+    generation: &Generation,
+    rows: &[Output],
+    keys: &OrderKeys,
+) -> Result<(), PipelineError> {
+    let mut places: Vec<(Arc<dyn Service>, Vec<&Output>)> = Vec::new();
+    for output in rows {
+        let (service, _) = place(generation, &output.spec)?;
+        let known =
+            |(known, _): &&mut (Arc<dyn Service>, _)| known.identity() == service.identity();
+        match places.iter_mut().find(known) {
+            Some((_, outputs)) => outputs.push(output),
+            None => places.push((service, vec![output])),
+        }
+    }
+    for (service, outputs) in places {
+        let begun = service.begin().await;
+        let mut claim = begun.map_err(|error| failed(&service, error, generation.span()))?;
+        let tried = try_on(&mut *claim, generation, (&service, &outputs), keys).await;
+        release(claim).await;
+        tried?;
+    }
+    Ok(())
+}
+
+async fn try_on(
+    claim: &mut dyn Claim,
+    generation: &Generation,
+    (service, outputs): (&Arc<dyn Service>, &[&Output]),
+    keys: &OrderKeys,
+) -> Result<(), PipelineError> {
+    for output in outputs {
+        let (_, bound) = place(generation, &output.spec)?;
+        let answer = claim.execute(bound, &output.records).await;
+        answer.map_err(|error| {
+            let error = failed(service, error, span_of(generation, &output.spec));
+            Output::name(error, &output.origins, keys)
+        })?;
+    }
+    let rehearsed = claim.rehearse().await;
+    rehearsed.map_err(|error| PipelineError::system(error, generation.span()))
+}
+
+/// The database of an output, and its statement.
+fn place<'a>(
+    generation: &Generation,
+    spec: &'a SinkSpec,
+) -> Result<(Arc<dyn Service>, &'a Arc<Statement>), PipelineError> {
+    let SinkSpec::Rows { address, bound, .. } = spec else {
+        return Err(PipelineError::fault("messages were given to a database"));
+    };
+    let service = open(generation, address, span_of(generation, spec))?;
+    Ok((service, bound))
+}
+
 /// Writes the rows of an output on the claim of their place.
 pub(crate) async fn write(
     generation: &Generation,
     ticket: &mut Ticket,
     output: Output,
 ) -> Result<(), PipelineError> {
-    let SinkSpec::Rows { address, bound, .. } = &*output.spec else {
-        return Err(PipelineError::fault("messages were given to a database"));
-    };
     let span = span_of(generation, &output.spec);
-    let service = open(generation, address, span)?;
+    let (service, bound) = place(generation, &output.spec)?;
     let call = Call {
         service: &service,
         bound,

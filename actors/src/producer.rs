@@ -1,7 +1,7 @@
 //! The third stage: delivers one batch at a time, first to the brokers, then to the databases, and waits for every receipt.
 //!
-//! What is published cannot be taken back. Until a generation has committed a batch, databases come first, and say whether they
-//! would commit: a row that one of them refuses is then not published at each attempt.
+//! What is published cannot be taken back. Until a generation has committed a batch, databases are asked first whether they would
+//! commit, so that a row which one of them refuses is not published at each attempt. None is kept waiting for a broker meanwhile.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use futures::future::try_join_all;
 use tracing::Instrument;
 
 use crate::batch::{Output, Part, ToProducer, TransformedBatch};
-use crate::claims::{self, needs_turn, write};
+use crate::claims::{self, needs_turn};
 use crate::error::PipelineError;
 use crate::generation::{Generation, Tombstone};
 use crate::mailbox::{Next, Refused};
@@ -176,30 +176,44 @@ impl Work {
         if generation.is_unproven() || needs_turn(&generation, batch)? {
             claims::take_turn(&generation, batch.ticket()).await;
         }
+        let (messages, rows) = batch.take_outputs().split();
+        let (messages, mut rows) = (messages.into_list(), rows.into_list());
+        let keys = batch.ticket().keys().clone();
+        let mut receipts = Vec::new();
         // The batches before may have proved it meanwhile.
         let unproven = generation.is_unproven();
-        let (messages, rows) = batch.take_outputs().split();
-        let keys = batch.ticket().keys().clone();
-        let mut messages = messages.into_list();
-        if !unproven {
-            let sent = self.hand_over(std::mem::take(&mut messages), &keys).await?;
-            pending.receipts.extend(sent.receipts);
+        if unproven {
+            let joined = claims::take_joined(&generation, batch.ticket(), &mut rows)?;
+            self.write(batch, joined, &mut receipts).await?;
+            if generation.number > 1 && !messages.is_empty() {
+                claims::try_out(&generation, &rows, &keys).await?;
+            }
+            batch.ticket().rehearse_source(generation.span()).await?;
         }
-        let mut receipts = Vec::new();
-        for output in rows.into_list() {
-            let records = output.records.len();
-            write(&generation, batch.ticket(), output).await?;
-            receipts.push(Receipt { records });
-        }
+        let sent = self.hand_over(messages, &keys).await?;
+        pending.receipts.extend(sent.receipts);
+        self.write(batch, rows, &mut receipts).await?;
         claims::advance_offsets(&generation, batch.ticket()).await?;
         if unproven {
-            batch.ticket().rehearse(generation.span()).await?;
-            pending
-                .receipts
-                .extend(self.hand_over(messages, &keys).await?.receipts);
+            batch.ticket().rehearse_targets(generation.span()).await?;
         }
         receipts.extend(self.received(pending).await?);
         Ok(receipts)
+    }
+
+    /// Writes rows on the claims of their places.
+    async fn write(
+        &self,
+        batch: &mut TransformedBatch,
+        rows: Vec<Output>,
+        receipts: &mut Vec<Receipt>,
+    ) -> Result<(), PipelineError> {
+        for output in rows {
+            let records = output.records.len();
+            claims::write(&self.generation, batch.ticket(), output).await?;
+            receipts.push(Receipt { records });
+        }
+        Ok(())
     }
 
     #[cfg(not(feature = "testing"))]

@@ -210,6 +210,22 @@ fn mapped(
     )?))
 }
 
+/// SQLite says BLOB of the column of a view that declares no type where it comes from.
+fn forget_invented_types(
+    connection: &Connection,
+    view: &str,
+    columns: &mut [PhysicalColumn],
+) -> rusqlite::Result<()> {
+    let all = connection.prepare(&format!("SELECT * FROM {}", quote(view)))?;
+    for (column, origin) in columns.iter_mut().zip(all.columns()) {
+        let declared = origin.decl_type().unwrap_or_default();
+        if declared.is_empty() && column.type_name.eq_ignore_ascii_case("BLOB") {
+            column.type_name = "".into();
+        }
+    }
+    Ok(())
+}
+
 /// The columns of a table, and what tells its rows apart: a view has nothing that does.
 fn inspect(
     connection: &Connection,
@@ -240,6 +256,7 @@ fn inspect(
     }
     key.sort();
     if table.view {
+        forget_invented_types(connection, &table.name, &mut columns)?;
         return Ok((columns, TableKey::Columns(Vec::new())));
     }
     let names: Vec<_> = key.into_iter().map(|(_, name)| name).collect();

@@ -220,6 +220,13 @@ pub type Pair = (Option<String>, Option<String>);
 
 /// Reads all that a topic holds, which must be `count` messages: waits for that many, then a little for more.
 pub fn messages(topic: &str, count: usize) -> Vec<Pair> {
+    let found = published(topic);
+    assert_eq!(found.len(), count, "messages in {topic}");
+    found
+}
+
+/// Key and value of all messages in the one partition of a topic.
+pub fn published(topic: &str) -> Vec<Pair> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers())
         .set("group.id", unique("reader"))
@@ -235,7 +242,7 @@ pub fn messages(topic: &str, count: usize) -> Vec<Pair> {
         .fetch_watermarks(topic, 0, Duration::from_secs(10))
         .unwrap()
         .1;
-    assert_eq!(end, count as i64, "messages in {topic}");
+    let count = usize::try_from(end).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut found = Vec::new();
     while found.len() < count {

@@ -170,6 +170,7 @@ fn numbers_with_a_point_find_numbers_and_no_texts() {
     let folder = tempfile::tempdir().unwrap();
     let tables = "CREATE TABLE источник (id INTEGER PRIMARY KEY, v);
         INSERT INTO источник(v) VALUES (1.5), ('1.50'), (5), ('5'), ('12345678901234567.89'), (NULL);
+        CREATE VIEW вид AS SELECT id, v FROM источник;
         CREATE TABLE найдено (условие TEXT, id INTEGER)";
     sqlite::make(folder.path(), "file.db", tables);
     let conditions = [
@@ -184,7 +185,8 @@ fn numbers_with_a_point_find_numbers_and_no_texts() {
     let found: String = conditions
         .iter()
         .map(|(condition, _)| {
-            format!("INSERT найдено SELECT условие = '{condition}', id = s.id FROM источник AS s WHERE {condition}\n")
+            let of = |table| format!("INSERT найдено SELECT условие = '{condition}', id = s.id FROM {table} AS s WHERE {condition}\n");
+            [of("источник"), of("вид")].concat()
         })
         .collect();
     run_script(
@@ -195,7 +197,7 @@ fn numbers_with_a_point_find_numbers_and_no_texts() {
     .expect(0, &[]);
     for (condition, ids) in conditions {
         let query = format!(
-            "SELECT group_concat(id ORDER BY id) FROM найдено WHERE условие = '{condition}'"
+            "SELECT group_concat(id ORDER BY id) FROM (SELECT id FROM найдено WHERE условие = '{condition}' GROUP BY id HAVING count(*) = 2)"
         );
         assert_eq!(
             sqlite::column(folder.path(), "file.db", &query),
