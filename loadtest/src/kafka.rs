@@ -14,8 +14,8 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::scenario::body;
 
-/// Longest wait for an answer of the broker.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for an answer of the broker: longer than a fault of a campaign lasts.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_millis(200);
