@@ -19,6 +19,9 @@ use crate::mailbox::{Next, Refused};
 use crate::pipeline::Stage;
 use crate::script::{self, Answered, Prepared, Tokens};
 
+/// How many times `BatchBytes` the outputs of one batch may take until a generation has committed.
+const UNPROVEN_BATCHES_MAX: usize = 4;
+
 /// Records after which others may run: a body takes one to three microseconds a record, and a stage may hold its arbiter for 500.
 const CHUNK: u32 = 128;
 
@@ -198,7 +201,7 @@ impl Work {
             if let Err(interrupt) = self.run_body(batch.ticket(), record, &mut gathered).await {
                 return Err(interrupt.at_row(batch.ticket().keys().describe(row as usize)));
             }
-            if gathered.outputs.bytes() > generation.script.spec.settings.batch_bytes {
+            if gathered.outputs.bytes() > self.bytes_max() {
                 self.send_ahead(batch.ticket(), &mut gathered).await?;
             }
         }
@@ -354,6 +357,16 @@ impl Work {
         Ok(answer)
     }
 
+    /// Bytes of gathered records above which a part goes ahead. Before the first commit a part would be published before the
+    /// databases have been asked: it waits for the end of its batch, if that is not many times bigger.
+    fn bytes_max(&self) -> usize {
+        let usual = self.generation.script.spec.settings.batch_bytes;
+        match self.generation.is_unproven() {
+            true => usual.saturating_mul(UNPROVEN_BATCHES_MAX),
+            false => usual,
+        }
+    }
+
     /// The gathered records pass the byte limit: rows go to their claims now, messages go ahead to the Producer.
     async fn send_ahead(
         &mut self,
@@ -364,11 +377,6 @@ impl Work {
         let (messages, rows) = std::mem::take(&mut gathered.outputs).split();
         for output in rows.into_list() {
             claims::write(generation, ticket, output).await?;
-        }
-        if generation.is_unproven() {
-            // Nothing is published before the databases have taken the whole batch.
-            gathered.outputs = messages;
-            return Ok(());
         }
         // Rows that are written owe no receipt; those that are handed over do.
         gathered.sent_ahead += messages.records();

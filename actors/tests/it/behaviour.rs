@@ -339,6 +339,25 @@ fn a_batch_past_the_byte_limit_goes_ahead_in_parts() {
 }
 
 #[test]
+fn before_the_first_commit_parts_wait_for_their_batch_if_it_is_not_many_times_too_big() {
+    // The 38 messages before the failure take a little less than 40,000 bytes.
+    for (batch_bytes, goes_ahead) in [(4_000, true), (10_000, false)] {
+        on_virtual_time(async {
+            let mut scene = Scene::new(40);
+            scene.settings.batch_bytes = batch_bytes;
+            let body = format!(
+                "PRODUCE '{{topic}}' SELECT Key = @m.Номер, Value = '{}'\nIF @m.Номер = 39 THEN THROW 'нет' END",
+                "x".repeat(1000)
+            );
+            let text = scene.drain(&body, "").replace("TOP 4", "TOP 40");
+            let error = gave_up(scene.run(&text).await);
+            assert_eq!((error.code(), scene.left()), ("E_THROW", 40));
+            assert_eq!(!scene.sent().is_empty(), goes_ahead, "{batch_bytes}");
+        });
+    }
+}
+
+#[test]
 fn what_is_produced_outside_of_a_source_is_acknowledged_before_the_script_goes_on() {
     on_virtual_time(async {
         let scene = Scene::new(0);

@@ -116,7 +116,7 @@ pub trait Claim: Send {
     }
 
     /// Finds out, as far as it can be known before, what would refuse the commit; nothing becomes final. Called behind the last
-    /// statement of a batch, for the first batches of a pipeline and for those that come again.
+    /// statement of the claim, for batches of a generation that has not committed any yet.
     ///
     /// # Errors
     /// Those of the commit. The claim is poisoned then.
