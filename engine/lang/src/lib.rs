@@ -33,11 +33,8 @@ pub use plan::{
 /// reported together, in the order of the text. Never panics.
 pub fn compile(text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
     let (script, mut diagnostics, untold) = parser::parse_counted(text);
-    let (plan, mut found) = lower::lower(text, &script);
-    if diagnostics.iter().any(|d| d.severity == Severity::Error) {
-        // A statement that is left out of the tree may give a variable anything.
-        found.retain(|d| d.code != "W018");
-    }
+    let is_whole = diagnostics.iter().all(|d| d.severity != Severity::Error);
+    let (plan, found) = lower::lower(text, &script, is_whole);
     diagnostics.extend(found);
     let diagnostics = told::in_order(diagnostics, untold, text);
     let failed = diagnostics

@@ -29,14 +29,20 @@ use crate::plan::{NamePlan, PipelinePlan, Plan, ProgramId, RootVariable, Stateme
 use crate::program::{Expr, ExprKind, Op, Place, Program, Purpose, Slot, Target, Template, Type};
 
 /// Makes the plan; none if there is at least one error.
-pub(crate) fn lower(text: &str, script: &Script) -> (Option<Plan>, Vec<Diagnostic>) {
+pub(crate) fn lower(
+    text: &str,
+    script: &Script,
+    is_whole: bool,
+) -> (Option<Plan>, Vec<Diagnostic>) {
     let mut lowering = Lowering::new(script.has_use);
     lowering.open_program(Purpose::Root);
     lowering.block(&script.statements);
     lowering.close_program();
     let (mut diagnostics, mut members) = (lowering.diagnostics, lowering.members);
     members.settle(&lowering.scopes.variables);
-    diagnostics.extend(members.warnings());
+    if is_whole {
+        diagnostics.extend(members.warnings());
+    }
     if diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error)
