@@ -17,6 +17,9 @@ use crate::scenario::body;
 /// Longest wait for an answer of the broker: longer than a fault of a campaign lasts.
 const PATIENCE: Duration = Duration::from_secs(100);
 
+/// Longest wait for one of the answers: a question that was lost is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -121,7 +124,7 @@ impl Topic {
             let (low, high) = watermarks(&consumer, &topic.name)?;
             let mut list = TopicPartitionList::new();
             list.add_partition(&topic.name, 0);
-            let committed = patiently(|| consumer.committed_offsets(list.clone(), PATIENCE))?;
+            let committed = patiently(|| consumer.committed_offsets(list.clone(), ANSWER))?;
             let next = match committed.elements().first().map(|element| element.offset()) {
                 Some(Offset::Offset(offset)) => offset,
                 _ => low,
@@ -168,7 +171,7 @@ impl Topic {
 
 /// The first offset of the topic's only partition, and the one behind its last record.
 fn watermarks(consumer: &BaseConsumer, topic: &str) -> Result<(i64, i64)> {
-    patiently(|| consumer.fetch_watermarks(topic, 0, PATIENCE))
+    patiently(|| consumer.fetch_watermarks(topic, 0, ANSWER))
 }
 
 /// Asks again while the broker cannot answer: just started, it knows no leader of a partition for a moment.
