@@ -26,8 +26,6 @@ const NOWHERE: u64 = u64::MAX;
 
 /// What outlives the generations of a pipeline.
 pub(crate) struct Progress {
-    /// Number of the pipeline, as logs tell it.
-    pub(crate) number: u64,
     /// Number of the latest committed batch; batches count from 1.
     committed: AtomicU64,
     /// The variables as the latest committed batch left them.
@@ -39,12 +37,16 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(variables: Variables, gauge: Gauge) -> Self {
         Self {
-            number: gauge.number(),
             committed: AtomicU64::new(0),
             variables: Mutex::new(variables),
             codes: Codes::default(),
             gauge: Mutex::new(gauge),
         }
+    }
+
+    /// Number of the pipeline, as logs tell it.
+    pub(crate) fn number(&self) -> u64 {
+        self.gauge.lock().number()
     }
 
     pub(crate) fn committed(&self) -> u64 {
@@ -205,7 +207,7 @@ impl Generation {
 
     fn end(&self, batch: u64, end: End) {
         if let End::Failed { error, .. } = &end {
-            self.script.report(error, self.progress.number, batch);
+            self.script.report(error, self.progress.number(), batch);
         }
         {
             let mut first = self.end.lock();

@@ -153,7 +153,7 @@ async fn generation(spec: GenerationSpec, tokens: &Tokens) -> Option<End> {
         return generation.take_end();
     }
     let script = &generation.script.spec;
-    info!(script = %script.name, pipeline = generation.progress.number, generation = generation.number, "pipeline starts");
+    info!(script = %script.name, pipeline = generation.progress.number(), generation = generation.number, "pipeline starts");
     spawn(&generation);
     let ended = async {
         all_dead(&mut dead).await;

@@ -1,4 +1,4 @@
-//! Batches that are refused again and again: until they pass, nothing of them arrives anywhere, however often they are tried.
+//! Batches that are refused again and again: what arrives elsewhere until they pass does not grow with the attempts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +29,11 @@ fn wait_for_attempts(node: &mut Node, error: &str) {
     for _ in 0..4 {
         node.wait_for_errors(&[error]);
     }
+}
+
+/// The ids that came to a table of PostgreSQL, in their order.
+fn ids_of(database: &Database) -> Vec<String> {
+    database.column("SELECT id::text FROM заказы ORDER BY заказы.id")
 }
 
 fn numbers(rows: impl IntoIterator<Item = usize>) -> Vec<String> {
@@ -80,10 +85,7 @@ fn a_constraint_that_is_checked_at_the_commit_keeps_the_other_targets_clean() {
     database.execute("DELETE FROM заказы");
     node.finish().expect(0, &["ended, 30 records"]);
     assert_eq!(orders(), numbers(1..=ROWS));
-    assert_eq!(
-        database.column("SELECT id::text FROM заказы ORDER BY заказы.id"),
-        numbers(1..=ROWS)
-    );
+    assert_eq!(ids_of(&database), numbers(1..=ROWS));
 }
 
 #[test]
@@ -115,10 +117,7 @@ fn a_row_that_a_database_refuses_is_not_published_at_each_attempt() {
     let (repeated, last) = published.split_at(published.len().saturating_sub(ROWS));
     assert_eq!(last, numbers(1..=ROWS));
     assert!(numbers(1..=10).starts_with(repeated), "{repeated:?}");
-    assert_eq!(
-        database.column("SELECT id::text FROM заказы ORDER BY заказы.id"),
-        numbers(1..=ROWS)
-    );
+    assert_eq!(ids_of(&database), numbers(1..=ROWS));
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn send<'a>(records: impl Iterator<Item = BaseRecord<'a, [u8], [u8]>>) {
 /// A message: key and value as text.
 pub type Pair = (Option<String>, Option<String>);
 
-/// Reads all that a topic holds, which must be `count` messages: waits for that many, then a little for more.
+/// Key and value of all messages in the one partition of a topic, which must be `count`.
 pub fn messages(topic: &str, count: usize) -> Vec<Pair> {
     let found = published(topic);
     assert_eq!(found.len(), count, "messages in {topic}");
