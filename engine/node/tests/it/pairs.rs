@@ -1,12 +1,14 @@
-//! Every pair of source and sink at once, in one process: exact.
+//! Every pair of source and sink at once, in one process: exact, unless the script tells errors. A broker on a busy machine may take
+//! a consumer for dead; then batches may come twice, and first occurrences are what counts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::node::dajet;
+use super::node::{Run, dajet};
 use super::rabbitmq::{self, Queue};
-use super::servers::{Database, brokers, committed, messages, produce, topic};
+use super::servers::{Database, brokers, committed, produce, published, topic};
 use super::sqlite;
 
 const ROWS: usize = 10_000;
@@ -153,12 +155,33 @@ impl Ground<'_> {
                 .database
                 .column(&format!("SELECT body FROM {table} ORDER BY id")),
             Place::Topic(topic) => {
-                let all = messages(topic, ROWS);
+                let all = published(topic);
                 all.into_iter().map(|(_, value)| value.unwrap()).collect()
             }
-            Place::Queue(queue) => queue.take(ROWS),
+            Place::Queue(queue) => queue.take(queue.count()),
         }
     }
+}
+
+/// The errors that the summary of a script tells.
+fn errors(run: &Run, script: &str) -> usize {
+    let start = format!("scripts/{script}.djs: ended, ");
+    let line = run.err.lines().find_map(|line| line.strip_prefix(&start));
+    let line = line.unwrap_or_else(|| panic!("{script} has not ended\n{run}"));
+    let part = line
+        .split(", ")
+        .find_map(|part| part.strip_suffix(" errors"));
+    part.and_then(|count| count.parse().ok()).unwrap()
+}
+
+/// What is left of the bodies without those that came before.
+fn first_occurrences(found: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    found
+        .iter()
+        .filter(|body| seen.insert(*body))
+        .cloned()
+        .collect()
 }
 
 #[test]
@@ -188,13 +211,17 @@ fn every_pair_of_source_and_sink_is_drained_exactly() {
     );
     run.expect(0, &[]);
     let mut table = format!("{:<20}{:>8}{:>8}{:>14}\n", "pair", "rows", "left", "order");
-    let mut exact = true;
+    let mut right = true;
     for (name, source, sink) in &pairs {
         let (found, left) = (ground.bodies(sink), ground.left(source));
-        let order = if found == bodies() { "exact" } else { "wrong" };
-        exact &= order == "exact" && left == 0;
+        let order = match errors(&run, name) {
+            _ if found == bodies() => "exact",
+            1.. if first_occurrences(&found) == bodies() => "repeated",
+            _ => "wrong",
+        };
+        right &= order != "wrong" && left == 0;
         table += &format!("{name:<20}{:>8}{left:>8}{order:>14}\n", found.len());
     }
     std::io::stdout().write_all(table.as_bytes()).unwrap();
-    assert!(exact, "{table}\n{run}");
+    assert!(right, "{table}\n{run}");
 }
